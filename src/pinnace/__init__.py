@@ -1,0 +1,4 @@
+"""Pinnace: a whole Kubernetes in Python."""
+
+__version__ = "0.1.0"
+KUBERNETES_VERSION = "v1.36.2"
