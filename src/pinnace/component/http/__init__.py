@@ -1,0 +1,37 @@
+"""HTTP/1.1 as Pinnace uses it: messages, the server adapter, the client, WebSocket and SPDY/3.1."""
+
+from pinnace.component.http.errors import (
+    BodyIncomplete,
+    BodyTooLarge,
+    ConnectFailed,
+    HttpError,
+    ProtocolError,
+    UpgradeRefused,
+)
+from pinnace.component.http.message import (
+    Connection,
+    DuplexStream,
+    Handler,
+    Headers,
+    Request,
+    Response,
+    Upgrade,
+    UserInfo,
+)
+
+__all__ = [
+    "BodyIncomplete",
+    "BodyTooLarge",
+    "ConnectFailed",
+    "Connection",
+    "DuplexStream",
+    "Handler",
+    "Headers",
+    "HttpError",
+    "ProtocolError",
+    "Request",
+    "Response",
+    "Upgrade",
+    "UpgradeRefused",
+    "UserInfo",
+]
