@@ -68,7 +68,8 @@ class Headers:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Headers) and list(self.items()) == list(other.items())
 
-    __hash__ = None  # type: ignore[assignment]  # equal by content and not meant as a key
+    def __hash__(self) -> int:
+        return hash(tuple(self._fields.items()))
 
     def __repr__(self) -> str:
         # Values stay out: one of them may be a bearer token, and a repr ends in logs.
