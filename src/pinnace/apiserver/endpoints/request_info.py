@@ -1,0 +1,86 @@
+"""What a request is about, read from its method and path alone: verb, resource, namespace, name, subresource.
+
+Authorization, admission, metrics and routing all start from this value. The path is taken as sent and split before it is
+percent-decoded, so that an encoded slash never makes a segment. Upstream: apiserver `endpoints/request/requestinfo.go`.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from pinnace.component.http import Request
+
+_VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+# Below a namespace's own path, these are subresources of the namespace; anything else is a namespaced resource.
+_NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+_TRUE = frozenset({"1", "true", "True", "TRUE", "t", "T"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """Where a request goes; the fields after `path` are empty when it is not for a resource."""
+
+    verb: str
+    path: str
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    # What follows the subresource: the path behind .../proxy/, with its leading segments still encoded.
+    rest: str = ""
+    # A legacy /watch/ path.
+    legacy_watch: bool = False
+
+
+def parse(request: Request) -> RequestInfo:
+    """Read a request's method, path and the query parameters that change its verb."""
+    path = request.path
+    segments = path.split("/")
+    if segments and not segments[-1] and len(segments) > 2:
+        segments.pop()  # one trailing slash is tolerated
+    if len(segments) < 4 or segments[0]:
+        return RequestInfo(request.method.lower(), path)
+    if segments[1] == "api":
+        group, version, parts = "", segments[2], segments[3:]
+    elif segments[1] == "apis" and len(segments) > 4:
+        group, version, parts = segments[2], segments[3], segments[4:]
+    else:
+        return RequestInfo(request.method.lower(), path)
+    return _resource(request, group, version, parts)
+
+
+def _resource(request: Request, group: str, version: str, parts: list[str]) -> RequestInfo:
+    verb = _VERBS.get(request.method, request.method.lower())
+    legacy_watch = parts[0] == "watch" and len(parts) > 1
+    if legacy_watch:
+        parts = parts[1:]
+    namespace = ""
+    if parts[0] == "namespaces" and len(parts) > 1:
+        namespace = unquote(parts[1])
+        if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
+            parts = parts[2:]
+    resource = unquote(parts[0])
+    name = unquote(parts[1]) if len(parts) > 1 else ""
+    subresource = unquote(parts[2]) if len(parts) > 2 else ""
+    rest = "/".join(parts[3:])
+    if not name and verb == "get":
+        watching = request.query and request.param("watch") in _TRUE
+        verb = "watch" if watching or legacy_watch else "list"
+    elif legacy_watch and verb == "get":
+        verb = "watch"
+    elif not name and verb == "delete":
+        verb = "deletecollection"
+    return RequestInfo(
+        verb, request.path, True, group, version, namespace, resource, subresource, name, rest, legacy_watch
+    )
+
+
+def selected_name(request: Request) -> str:
+    """Return the name a list or watch is narrowed to by `metadata.name=`, which authorization may rest on."""
+    for part in request.param("fieldSelector").split(","):
+        key, _, value = part.partition("=")
+        if key == "metadata.name" and value:
+            return value.removeprefix("=")
+    return ""
