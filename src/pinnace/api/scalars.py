@@ -1,0 +1,32 @@
+"""The scalar types that wire structs are made of, each an ordinary Python value with a meaning.
+
+The alias tells the codec what lenient reading applies: a Quantity may come as a JSON number, the others may not.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta
+
+Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+# Canonical or as sent; `machinery.quantity` reads it.
+Quantity: TypeAlias = Annotated[str, Meta(extra={"scalar": "Quantity"})]
+# RFC 3339, UTC, whole seconds.
+Time: TypeAlias = Annotated[str, Meta(extra={"scalar": "Time"})]
+# RFC 3339, UTC, exactly six digits of a second.
+MicroTime: TypeAlias = Annotated[str, Meta(extra={"scalar": "MicroTime"})]
+IntOrString: TypeAlias = int | str
+# Free-form: whatever JSON the user wrote.
+AnyJSON: TypeAlias = Any
+FieldsV1: TypeAlias = Mapping[str, Any] | None
+
+
+def zero_quantity() -> str:
+    """Return what an unset quantity is written as."""
+    return "0"
+
+
+def zero_duration() -> str:
+    """Return what an unset duration is written as."""
+    return "0s"
