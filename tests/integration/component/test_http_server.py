@@ -1,4 +1,5 @@
 import asyncio
+import io
 import socket
 import ssl
 
@@ -117,7 +118,7 @@ async def test_server_takes_three_mebibytes_and_no_byte_more(server, authority):
 
     async with session(authority) as client:
         for size, status in ((LIMIT, 200), (LIMIT + 1, 413)):
-            for data in (b"a" * size, chunks(size)):
+            for data in (io.BytesIO(b"a" * size), chunks(size)):
                 async with client.post(url, data=data) as response:
                     assert response.status == status
 
