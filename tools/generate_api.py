@@ -98,7 +98,7 @@ def module_of(schema: str) -> str:
 
 
 def snake(wire: str) -> str:
-    """podCIDRs → pod_cidrs, hostIP → host_ip, x-kubernetes-list-type → x_kubernetes_list_type, continue → continue_."""
+    """PodCIDRs → pod_cidrs, hostIP → host_ip, x-kubernetes-list-type → x_kubernetes_list_type, continue → continue_."""
     name = wire.lstrip("$").replace("-", "_")
     name = re.sub(r"([A-Z]{2,})s(?=$|[A-Z])", lambda match: match[1].capitalize() + "s", name)
     name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
@@ -188,7 +188,7 @@ class Writer:
             case "pointer-null" | "time-null" | "map-null":
                 optional, default = True, "field({}default_factory=NoneType)"
             case "list-null" if wire == "items" or (schema, wire) in NEVER_EMPTY:
-                default = "field({}default_factory=tuple)"
+                default = "field({}default_factory=lambda: ())"
             case "list-null":
                 optional, default = True, "field({}default_factory=NoneType)"
                 if annotation == "str":  # bytes

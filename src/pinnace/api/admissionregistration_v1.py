@@ -143,14 +143,14 @@ class MutatingAdmissionPolicyBindingList(Struct, frozen=True, kw_only=True, omit
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[MutatingAdmissionPolicyBinding, ...] = field(default_factory=tuple)
+    items: tuple[MutatingAdmissionPolicyBinding, ...] = field(default_factory=lambda: ())
 
 
 class MutatingAdmissionPolicyList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[MutatingAdmissionPolicy, ...] = field(default_factory=tuple)
+    items: tuple[MutatingAdmissionPolicy, ...] = field(default_factory=lambda: ())
 
 
 class ServiceReference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -200,7 +200,7 @@ class MutatingWebhookConfigurationList(Struct, frozen=True, kw_only=True, omit_d
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[MutatingWebhookConfiguration, ...] = field(default_factory=tuple)
+    items: tuple[MutatingWebhookConfiguration, ...] = field(default_factory=lambda: ())
 
 
 class TypeChecking(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -256,14 +256,14 @@ class ValidatingAdmissionPolicyBindingList(Struct, frozen=True, kw_only=True, om
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ValidatingAdmissionPolicyBinding, ...] = field(default_factory=tuple)
+    items: tuple[ValidatingAdmissionPolicyBinding, ...] = field(default_factory=lambda: ())
 
 
 class ValidatingAdmissionPolicyList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ValidatingAdmissionPolicy, ...] = field(default_factory=tuple)
+    items: tuple[ValidatingAdmissionPolicy, ...] = field(default_factory=lambda: ())
 
 
 class ValidatingWebhook(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -291,4 +291,4 @@ class ValidatingWebhookConfigurationList(Struct, frozen=True, kw_only=True, omit
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ValidatingWebhookConfiguration, ...] = field(default_factory=tuple)
+    items: tuple[ValidatingWebhookConfiguration, ...] = field(default_factory=lambda: ())

@@ -110,11 +110,11 @@ class MutatingAdmissionPolicyBindingList(Struct, frozen=True, kw_only=True, omit
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[MutatingAdmissionPolicyBinding, ...] = field(default_factory=tuple)
+    items: tuple[MutatingAdmissionPolicyBinding, ...] = field(default_factory=lambda: ())
 
 
 class MutatingAdmissionPolicyList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[MutatingAdmissionPolicy, ...] = field(default_factory=tuple)
+    items: tuple[MutatingAdmissionPolicy, ...] = field(default_factory=lambda: ())

@@ -207,4 +207,4 @@ class CustomResourceDefinitionList(Struct, frozen=True, kw_only=True, omit_defau
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[CustomResourceDefinition, ...] = field(default_factory=tuple)
+    items: tuple[CustomResourceDefinition, ...] = field(default_factory=lambda: ())

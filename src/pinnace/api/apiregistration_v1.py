@@ -57,4 +57,4 @@ class APIServiceList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[APIService, ...] = field(default_factory=tuple)
+    items: tuple[APIService, ...] = field(default_factory=lambda: ())

@@ -55,4 +55,4 @@ class StorageVersionList(Struct, frozen=True, kw_only=True, omit_defaults=True, 
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[StorageVersion, ...] = field(default_factory=tuple)
+    items: tuple[StorageVersion, ...] = field(default_factory=lambda: ())

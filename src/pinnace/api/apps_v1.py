@@ -53,7 +53,7 @@ class ControllerRevisionList(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ControllerRevision, ...] = field(default_factory=tuple)
+    items: tuple[ControllerRevision, ...] = field(default_factory=lambda: ())
 
 
 class RollingUpdateDaemonSet(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -109,7 +109,7 @@ class DaemonSetList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[DaemonSet, ...] = field(default_factory=tuple)
+    items: tuple[DaemonSet, ...] = field(default_factory=lambda: ())
 
 
 class RollingUpdateDeployment(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -166,7 +166,7 @@ class DeploymentList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Deployment, ...] = field(default_factory=tuple)
+    items: tuple[Deployment, ...] = field(default_factory=lambda: ())
 
 
 class ReplicaSetSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -206,7 +206,7 @@ class ReplicaSetList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ReplicaSet, ...] = field(default_factory=tuple)
+    items: tuple[ReplicaSet, ...] = field(default_factory=lambda: ())
 
 
 class RollingUpdateStatefulSetStrategy(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -279,4 +279,4 @@ class StatefulSetList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[StatefulSet, ...] = field(default_factory=tuple)
+    items: tuple[StatefulSet, ...] = field(default_factory=lambda: ())

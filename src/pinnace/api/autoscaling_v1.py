@@ -52,7 +52,7 @@ class HorizontalPodAutoscalerList(Struct, frozen=True, kw_only=True, omit_defaul
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[HorizontalPodAutoscaler, ...] = field(default_factory=tuple)
+    items: tuple[HorizontalPodAutoscaler, ...] = field(default_factory=lambda: ())
 
 
 class ScaleSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -111,7 +111,7 @@ class CronJobList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[CronJob, ...] = field(default_factory=tuple)
+    items: tuple[CronJob, ...] = field(default_factory=lambda: ())
 
 
 class JobCondition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -154,4 +154,4 @@ class JobList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Job, ...] = field(default_factory=tuple)
+    items: tuple[Job, ...] = field(default_factory=lambda: ())

@@ -54,4 +54,4 @@ class CertificateSigningRequestList(Struct, frozen=True, kw_only=True, omit_defa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[CertificateSigningRequest, ...] = field(default_factory=tuple)
+    items: tuple[CertificateSigningRequest, ...] = field(default_factory=lambda: ())

@@ -27,4 +27,4 @@ class ClusterTrustBundleList(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ClusterTrustBundle, ...] = field(default_factory=tuple)
+    items: tuple[ClusterTrustBundle, ...] = field(default_factory=lambda: ())

@@ -34,7 +34,7 @@ class ClusterTrustBundleList(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ClusterTrustBundle, ...] = field(default_factory=tuple)
+    items: tuple[ClusterTrustBundle, ...] = field(default_factory=lambda: ())
 
 
 class PodCertificateRequestSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -72,4 +72,4 @@ class PodCertificateRequestList(Struct, frozen=True, kw_only=True, omit_defaults
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PodCertificateRequest, ...] = field(default_factory=tuple)
+    items: tuple[PodCertificateRequest, ...] = field(default_factory=lambda: ())

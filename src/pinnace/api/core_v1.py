@@ -253,7 +253,7 @@ class NodeSelectorTerm(Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class NodeSelector(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    node_selector_terms: tuple[NodeSelectorTerm, ...] = field(name="nodeSelectorTerms", default_factory=tuple)
+    node_selector_terms: tuple[NodeSelectorTerm, ...] = field(name="nodeSelectorTerms", default_factory=lambda: ())
 
 
 class PreferredSchedulingTerm(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -454,7 +454,7 @@ class ComponentStatusList(Struct, frozen=True, kw_only=True, omit_defaults=True,
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ComponentStatus, ...] = field(default_factory=tuple)
+    items: tuple[ComponentStatus, ...] = field(default_factory=lambda: ())
 
 
 class ConfigMap(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -481,7 +481,7 @@ class ConfigMapList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ConfigMap, ...] = field(default_factory=tuple)
+    items: tuple[ConfigMap, ...] = field(default_factory=lambda: ())
 
 
 class ConfigMapNodeConfigSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -875,7 +875,7 @@ class EndpointsList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Endpoints, ...] = field(default_factory=tuple)
+    items: tuple[Endpoints, ...] = field(default_factory=lambda: ())
 
 
 class EphemeralContainer(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -980,7 +980,7 @@ class EventList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Event, ...] = field(default_factory=tuple)
+    items: tuple[Event, ...] = field(default_factory=lambda: ())
 
 
 class FCVolumeSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1109,7 +1109,7 @@ class LimitRangeList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[LimitRange, ...] = field(default_factory=tuple)
+    items: tuple[LimitRange, ...] = field(default_factory=lambda: ())
 
 
 class PortStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1174,7 +1174,7 @@ class NamespaceList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Namespace, ...] = field(default_factory=tuple)
+    items: tuple[Namespace, ...] = field(default_factory=lambda: ())
 
 
 class Taint(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1290,7 +1290,7 @@ class NodeList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Node, ...] = field(default_factory=tuple)
+    items: tuple[Node, ...] = field(default_factory=lambda: ())
 
 
 class RBDPersistentVolumeSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1437,7 +1437,7 @@ class PersistentVolumeClaimList(Struct, frozen=True, kw_only=True, omit_defaults
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PersistentVolumeClaim, ...] = field(default_factory=tuple)
+    items: tuple[PersistentVolumeClaim, ...] = field(default_factory=lambda: ())
 
 
 class PersistentVolumeClaimVolumeSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1449,7 +1449,7 @@ class PersistentVolumeList(Struct, frozen=True, kw_only=True, omit_defaults=True
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PersistentVolume, ...] = field(default_factory=tuple)
+    items: tuple[PersistentVolume, ...] = field(default_factory=lambda: ())
 
 
 class SecretVolumeSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1639,7 +1639,7 @@ class PodSchedulingGroup(Struct, frozen=True, kw_only=True, omit_defaults=True, 
 class PodSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     volumes: tuple[Volume, ...] = ()
     init_containers: tuple[Container, ...] = field(name="initContainers", default=())
-    containers: tuple[Container, ...] = field(default_factory=tuple)
+    containers: tuple[Container, ...] = field(default_factory=lambda: ())
     ephemeral_containers: tuple[EphemeralContainer, ...] = field(name="ephemeralContainers", default=())
     restart_policy: str = field(name="restartPolicy", default="")
     termination_grace_period_seconds: Int64 | None = field(name="terminationGracePeriodSeconds", default=None)
@@ -1749,7 +1749,7 @@ class PodList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Pod, ...] = field(default_factory=tuple)
+    items: tuple[Pod, ...] = field(default_factory=lambda: ())
 
 
 class PodTemplateSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1768,7 +1768,7 @@ class PodTemplateList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PodTemplate, ...] = field(default_factory=tuple)
+    items: tuple[PodTemplate, ...] = field(default_factory=lambda: ())
 
 
 class ReplicationControllerSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1807,7 +1807,7 @@ class ReplicationControllerList(Struct, frozen=True, kw_only=True, omit_defaults
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ReplicationController, ...] = field(default_factory=tuple)
+    items: tuple[ReplicationController, ...] = field(default_factory=lambda: ())
 
 
 class ScopedResourceSelectorRequirement(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1843,7 +1843,7 @@ class ResourceQuotaList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourceQuota, ...] = field(default_factory=tuple)
+    items: tuple[ResourceQuota, ...] = field(default_factory=lambda: ())
 
 
 class Secret(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1860,7 +1860,7 @@ class SecretList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Secret, ...] = field(default_factory=tuple)
+    items: tuple[Secret, ...] = field(default_factory=lambda: ())
 
 
 class ServicePort(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1925,14 +1925,14 @@ class ServiceAccountList(Struct, frozen=True, kw_only=True, omit_defaults=True, 
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ServiceAccount, ...] = field(default_factory=tuple)
+    items: tuple[ServiceAccount, ...] = field(default_factory=lambda: ())
 
 
 class ServiceList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Service, ...] = field(default_factory=tuple)
+    items: tuple[Service, ...] = field(default_factory=lambda: ())
 
 
 class TopologySelectorLabelRequirement(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

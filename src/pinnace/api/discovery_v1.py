@@ -70,4 +70,4 @@ class EndpointSliceList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[EndpointSlice, ...] = field(default_factory=tuple)
+    items: tuple[EndpointSlice, ...] = field(default_factory=lambda: ())

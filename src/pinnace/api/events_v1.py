@@ -43,4 +43,4 @@ class EventList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Event, ...] = field(default_factory=tuple)
+    items: tuple[Event, ...] = field(default_factory=lambda: ())

@@ -119,7 +119,7 @@ class FlowSchemaList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[FlowSchema, ...] = field(default_factory=tuple)
+    items: tuple[FlowSchema, ...] = field(default_factory=lambda: ())
 
 
 class QueuingConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -170,4 +170,4 @@ class PriorityLevelConfigurationList(Struct, frozen=True, kw_only=True, omit_def
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PriorityLevelConfiguration, ...] = field(default_factory=tuple)
+    items: tuple[PriorityLevelConfiguration, ...] = field(default_factory=lambda: ())

@@ -92,7 +92,7 @@ class IPAddressList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[IPAddress, ...] = field(default_factory=tuple)
+    items: tuple[IPAddress, ...] = field(default_factory=lambda: ())
 
 
 class IPBlock(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -171,14 +171,14 @@ class IngressClassList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[IngressClass, ...] = field(default_factory=tuple)
+    items: tuple[IngressClass, ...] = field(default_factory=lambda: ())
 
 
 class IngressList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Ingress, ...] = field(default_factory=tuple)
+    items: tuple[Ingress, ...] = field(default_factory=lambda: ())
 
 
 class NetworkPolicyPort(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -221,7 +221,7 @@ class NetworkPolicyList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[NetworkPolicy, ...] = field(default_factory=tuple)
+    items: tuple[NetworkPolicy, ...] = field(default_factory=lambda: ())
 
 
 class ServiceCIDRSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -244,4 +244,4 @@ class ServiceCIDRList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ServiceCIDR, ...] = field(default_factory=tuple)
+    items: tuple[ServiceCIDR, ...] = field(default_factory=lambda: ())

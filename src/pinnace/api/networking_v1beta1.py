@@ -38,7 +38,7 @@ class IPAddressList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[IPAddress, ...] = field(default_factory=tuple)
+    items: tuple[IPAddress, ...] = field(default_factory=lambda: ())
 
 
 class ServiceCIDRSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -61,4 +61,4 @@ class ServiceCIDRList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ServiceCIDR, ...] = field(default_factory=tuple)
+    items: tuple[ServiceCIDR, ...] = field(default_factory=lambda: ())

@@ -37,4 +37,4 @@ class RuntimeClassList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[RuntimeClass, ...] = field(default_factory=tuple)
+    items: tuple[RuntimeClass, ...] = field(default_factory=lambda: ())

@@ -52,4 +52,4 @@ class PodDisruptionBudgetList(Struct, frozen=True, kw_only=True, omit_defaults=T
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PodDisruptionBudget, ...] = field(default_factory=tuple)
+    items: tuple[PodDisruptionBudget, ...] = field(default_factory=lambda: ())

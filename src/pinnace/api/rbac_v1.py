@@ -67,14 +67,14 @@ class ClusterRoleBindingList(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ClusterRoleBinding, ...] = field(default_factory=tuple)
+    items: tuple[ClusterRoleBinding, ...] = field(default_factory=lambda: ())
 
 
 class ClusterRoleList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ClusterRole, ...] = field(default_factory=tuple)
+    items: tuple[ClusterRole, ...] = field(default_factory=lambda: ())
 
 
 class Role(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -96,11 +96,11 @@ class RoleBindingList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[RoleBinding, ...] = field(default_factory=tuple)
+    items: tuple[RoleBinding, ...] = field(default_factory=lambda: ())
 
 
 class RoleList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Role, ...] = field(default_factory=tuple)
+    items: tuple[Role, ...] = field(default_factory=lambda: ())

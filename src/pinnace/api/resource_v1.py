@@ -262,7 +262,7 @@ class DeviceClassList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[DeviceClass, ...] = field(default_factory=tuple)
+    items: tuple[DeviceClass, ...] = field(default_factory=lambda: ())
 
 
 class ResourceClaimSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -294,7 +294,7 @@ class ResourceClaimList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourceClaim, ...] = field(default_factory=tuple)
+    items: tuple[ResourceClaim, ...] = field(default_factory=lambda: ())
 
 
 class ResourceClaimTemplateSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -313,7 +313,7 @@ class ResourceClaimTemplateList(Struct, frozen=True, kw_only=True, omit_defaults
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourceClaimTemplate, ...] = field(default_factory=tuple)
+    items: tuple[ResourceClaimTemplate, ...] = field(default_factory=lambda: ())
 
 
 class ResourcePool(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -344,4 +344,4 @@ class ResourceSliceList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourceSlice, ...] = field(default_factory=tuple)
+    items: tuple[ResourceSlice, ...] = field(default_factory=lambda: ())

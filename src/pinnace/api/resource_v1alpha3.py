@@ -54,7 +54,7 @@ class DeviceTaintRuleList(Struct, frozen=True, kw_only=True, omit_defaults=True,
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[DeviceTaintRule, ...] = field(default_factory=tuple)
+    items: tuple[DeviceTaintRule, ...] = field(default_factory=lambda: ())
 
 
 class PoolStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -94,4 +94,4 @@ class ResourcePoolStatusRequestList(Struct, frozen=True, kw_only=True, omit_defa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourcePoolStatusRequest, ...] = field(default_factory=tuple)
+    items: tuple[ResourcePoolStatusRequest, ...] = field(default_factory=lambda: ())

@@ -267,7 +267,7 @@ class DeviceClassList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[DeviceClass, ...] = field(default_factory=tuple)
+    items: tuple[DeviceClass, ...] = field(default_factory=lambda: ())
 
 
 class DeviceTaintSelector(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -297,7 +297,7 @@ class DeviceTaintRuleList(Struct, frozen=True, kw_only=True, omit_defaults=True,
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[DeviceTaintRule, ...] = field(default_factory=tuple)
+    items: tuple[DeviceTaintRule, ...] = field(default_factory=lambda: ())
 
 
 class ResourceClaimSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -329,7 +329,7 @@ class ResourceClaimList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourceClaim, ...] = field(default_factory=tuple)
+    items: tuple[ResourceClaim, ...] = field(default_factory=lambda: ())
 
 
 class ResourceClaimTemplateSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -348,7 +348,7 @@ class ResourceClaimTemplateList(Struct, frozen=True, kw_only=True, omit_defaults
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourceClaimTemplate, ...] = field(default_factory=tuple)
+    items: tuple[ResourceClaimTemplate, ...] = field(default_factory=lambda: ())
 
 
 class ResourcePool(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -379,4 +379,4 @@ class ResourceSliceList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[ResourceSlice, ...] = field(default_factory=tuple)
+    items: tuple[ResourceSlice, ...] = field(default_factory=lambda: ())

@@ -25,4 +25,4 @@ class PriorityClassList(Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PriorityClass, ...] = field(default_factory=tuple)
+    items: tuple[PriorityClass, ...] = field(default_factory=lambda: ())

@@ -101,7 +101,7 @@ class PodGroupList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[PodGroup, ...] = field(default_factory=tuple)
+    items: tuple[PodGroup, ...] = field(default_factory=lambda: ())
 
 
 class PodGroupTemplate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -140,4 +140,4 @@ class WorkloadList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[Workload, ...] = field(default_factory=tuple)
+    items: tuple[Workload, ...] = field(default_factory=lambda: ())

@@ -65,7 +65,7 @@ class CSIDriverList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[CSIDriver, ...] = field(default_factory=tuple)
+    items: tuple[CSIDriver, ...] = field(default_factory=lambda: ())
 
 
 class VolumeNodeResources(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -94,7 +94,7 @@ class CSINodeList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[CSINode, ...] = field(default_factory=tuple)
+    items: tuple[CSINode, ...] = field(default_factory=lambda: ())
 
 
 class CSIStorageCapacity(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -111,7 +111,7 @@ class CSIStorageCapacityList(Struct, frozen=True, kw_only=True, omit_defaults=Tr
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[CSIStorageCapacity, ...] = field(default_factory=tuple)
+    items: tuple[CSIStorageCapacity, ...] = field(default_factory=lambda: ())
 
 
 class StorageClass(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -131,7 +131,7 @@ class StorageClassList(Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[StorageClass, ...] = field(default_factory=tuple)
+    items: tuple[StorageClass, ...] = field(default_factory=lambda: ())
 
 
 class VolumeAttachmentSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -170,7 +170,7 @@ class VolumeAttachmentList(Struct, frozen=True, kw_only=True, omit_defaults=True
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[VolumeAttachment, ...] = field(default_factory=tuple)
+    items: tuple[VolumeAttachment, ...] = field(default_factory=lambda: ())
 
 
 class VolumeAttributesClass(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -185,4 +185,4 @@ class VolumeAttributesClassList(Struct, frozen=True, kw_only=True, omit_defaults
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[VolumeAttributesClass, ...] = field(default_factory=tuple)
+    items: tuple[VolumeAttributesClass, ...] = field(default_factory=lambda: ())

@@ -24,4 +24,4 @@ class VolumeAttributesClassList(Struct, frozen=True, kw_only=True, omit_defaults
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ListMeta = field(default_factory=meta_v1.ListMeta)
-    items: tuple[VolumeAttributesClass, ...] = field(default_factory=tuple)
+    items: tuple[VolumeAttributesClass, ...] = field(default_factory=lambda: ())

@@ -1,0 +1,153 @@
+"""Objects to bytes and back: the compact JSON that is stored and sent.
+
+Encoding writes fields in the order and with the presence that Go clients see, maps in the order they were given. Decoding takes
+straight into the generated type; only when that fails, because a client sent `null` for a plain field or a Quantity as a number,
+the tree is walked beside the type and mended. HTML characters are not escaped here: the API server does that at its edge.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, inspect
+
+T = TypeVar("T", bound=Struct)
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(obj: Any) -> bytes:
+    """Return the compact JSON of an object or of a plain tree."""
+    return _ENCODER.encode(obj)
+
+
+def decode(cls: type[T], data: bytes) -> T:
+    """Return the object; fields that its type does not have are ignored.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON.
+        msgspec.ValidationError: a value does not fit its field.
+    """
+    try:
+        return _decoder(cls).decode(data)
+    except msgspec.ValidationError:
+        return convert(cls, msgspec.json.decode(data))
+
+
+def convert(cls: type[T], tree: Any) -> T:
+    """Return the object that a plain tree describes; the tree is left as it is.
+
+    Raises:
+        msgspec.ValidationError: a value does not fit its field.
+    """
+    return msgspec.convert(_mended(_node(cls), tree), type=cls)
+
+
+def decode_strict(cls: type[T], data: bytes) -> T:
+    """Return the object, like `decode`.
+
+    Raises:
+        msgspec.ValidationError: as `decode`, or a field is unknown at any depth.
+    """
+    obj = decode(cls, data)
+    if next(_unknown(_node(cls), msgspec.json.decode(data), ""), None) is not None:
+        raise msgspec.ValidationError("unknown fields: " + ", ".join(unknown_fields(cls, msgspec.json.decode(data))))
+    return obj
+
+
+def unknown_fields(cls: type[Struct], tree: Any) -> list[str]:
+    """Return the path of each field that the type does not have, in the order of the document: `spec.containers[0].foo`."""
+    return list(_unknown(_node(cls), tree, ""))
+
+
+def to_tree(obj: Struct) -> Any:
+    """Return the object as plain dicts, lists and scalars, as its JSON would parse."""
+    return msgspec.json.decode(_ENCODER.encode(obj))
+
+
+@cache
+def _decoder(cls: type[T]) -> "msgspec.json.Decoder[T]":
+    return msgspec.json.Decoder(cls)
+
+
+@cache
+def _node(cls: type[Struct]) -> inspect.Type:
+    return inspect.type_info(cls)
+
+
+@cache
+def _fields(cls: type[Struct]) -> dict[str, inspect.Field]:
+    node = inspect.type_info(cls)
+    assert isinstance(node, inspect.StructType)
+    return {item.encode_name: item for item in node.fields}
+
+
+def _plain(node: inspect.Type) -> tuple[inspect.Type, bool, str]:
+    """Return the type without its wrapping, whether None is one of its values, and the scalar it stands for."""
+    nullable, scalar = False, ""
+    while True:
+        if isinstance(node, inspect.Metadata):
+            scalar = scalar or str((node.extra or {}).get("scalar", ""))
+            node = node.type
+        elif isinstance(node, inspect.UnionType):
+            rest = tuple(item for item in node.types if not isinstance(item, inspect.NoneType))
+            nullable = nullable or len(rest) < len(node.types)
+            if len(rest) != 1:
+                return node, nullable, scalar
+            node = rest[0]
+        else:
+            return node, nullable or isinstance(node, inspect.AnyType), scalar
+
+
+_ZEROS: tuple[tuple[type[inspect.Type], Callable[[], Any]], ...] = (
+    (inspect.StructType, dict),
+    (inspect.DictType, dict),
+    (inspect.VarTupleType, list),
+    (inspect.StrType, str),
+    (inspect.BoolType, bool),
+    (inspect.IntType, int),
+    (inspect.FloatType, float),
+)
+
+
+def _zero(node: inspect.Type) -> Any:
+    """Return what an item of a list or map is when it was sent as null."""
+    return next((make() for kind, make in _ZEROS if isinstance(node, kind)), None)
+
+
+def _mended(node: inspect.Type, tree: Any) -> Any:
+    node, nullable, scalar = _plain(node)
+    if tree is None:
+        return None if nullable else _zero(node)
+    if scalar == "Quantity" and isinstance(tree, int | float) and not isinstance(tree, bool):
+        return repr(tree).removesuffix(".0")
+    if isinstance(node, inspect.StructType) and isinstance(tree, dict):
+        fields = _fields(node.cls)
+        # A null field counts as absent, whatever its type, so that its default applies.
+        return {
+            key: _mended(fields[key].type, value) for key, value in tree.items() if key in fields and value is not None
+        }
+    if isinstance(node, inspect.DictType) and isinstance(tree, dict):
+        return {key: _mended(node.value_type, value) for key, value in tree.items()}
+    if isinstance(node, inspect.VarTupleType) and isinstance(tree, list):
+        return [_mended(node.item_type, value) for value in tree]
+    return tree
+
+
+def _unknown(node: inspect.Type, tree: Any, path: str) -> "Any":
+    node = _plain(node)[0]
+    if isinstance(node, inspect.StructType) and isinstance(tree, dict):
+        fields = _fields(node.cls)
+        for key, value in tree.items():
+            at = f"{path}.{key}" if path else key
+            if key in fields:
+                yield from _unknown(fields[key].type, value, at)
+            else:
+                yield at
+    elif isinstance(node, inspect.DictType) and isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _unknown(node.value_type, value, f"{path}.{key}")
+    elif isinstance(node, inspect.VarTupleType) and isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from _unknown(node.item_type, value, f"{path}[{index}]")
