@@ -27,6 +27,10 @@ class _Buffer:
         self.size += len(data)
         self._wake()
 
+    def feed_front(self, data: bytes) -> None:
+        self._chunks.appendleft(data)
+        self.size += len(data)
+
     def end(self) -> None:
         self.ended = True
         self._wake()
@@ -122,6 +126,11 @@ class SocketStream(asyncio.Protocol, DuplexStream):
     async def close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read too much; the next read returns it first."""
+        if data:
+            self._buffer.feed_front(data)
 
     def abort(self) -> None:
         """Drop the connection with what is still unsent."""
