@@ -39,7 +39,10 @@ class Details:
 
     def tree(self) -> dict[str, Any]:
         """Return the details as they stand in a Status."""
-        causes = [{key: text for key in ("reason", "message", "field") if (text := getattr(item, key))} for item in self.causes]
+        causes = [
+            {key: text for key in ("reason", "message", "field") if (text := getattr(item, key))}
+            for item in self.causes
+        ]
         members = {
             "name": self.name,
             "group": self.group,
@@ -253,7 +256,9 @@ def method_not_allowed() -> MethodNotAllowed:
 
 def already_exists(group: str, plural: str, name: str) -> AlreadyExists:
     """Say that the name is taken."""
-    return AlreadyExists(f'{qualified(group, plural)} "{name}" already exists', Details(name=name, group=group, kind=plural))
+    return AlreadyExists(
+        f'{qualified(group, plural)} "{name}" already exists', Details(name=name, group=group, kind=plural)
+    )
 
 
 def generated_name_conflict(group: str, plural: str, name: str) -> AlreadyExists:
@@ -272,7 +277,9 @@ def conflict(group: str, kind: str, name: str, message: str) -> Conflict:
 def forbidden(group: str, plural: str, name: str, message: str, *, causes: Sequence[Cause] = ()) -> Forbidden:
     """Refuse by policy; `name` may be empty."""
     about = f'{qualified(group, plural)} "{name}"' if name else qualified(group, plural)
-    return Forbidden(f"{about} is forbidden: {message}", Details(name=name, group=group, kind=plural, causes=tuple(causes)))
+    return Forbidden(
+        f"{about} is forbidden: {message}", Details(name=name, group=group, kind=plural, causes=tuple(causes))
+    )
 
 
 def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> Invalid:
@@ -284,7 +291,8 @@ def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> I
     texts = list(dict.fromkeys(str(error) for error in errors))
     joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     return Invalid(
-        f'{qualified(group, kind)} "{name}" is invalid: {joined}', Details(name=name, group=group, kind=kind, causes=causes)
+        f'{qualified(group, kind)} "{name}" is invalid: {joined}',
+        Details(name=name, group=group, kind=kind, causes=causes),
     )
 
 
@@ -327,7 +335,8 @@ def _details(tree: object) -> Details | None:
     if not isinstance(tree, Mapping):
         return None
     causes = tuple(
-        Cause(*(str(item.get(key) or "") for key in ("reason", "message", "field"))) for item in tree.get("causes") or ()
+        Cause(*(str(item.get(key) or "") for key in ("reason", "message", "field")))
+        for item in tree.get("causes") or ()
     )
     texts = (str(tree.get(key) or "") for key in ("name", "group", "kind", "uid"))
     return Details(*texts, causes, int(tree.get("retryAfterSeconds") or 0))

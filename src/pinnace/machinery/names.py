@@ -64,7 +64,11 @@ def too_many_bytes(limit: int) -> str:
 def regex_rule(rule: str, pattern: str, *examples: str) -> str:
     """Word the complaint about a pattern."""
     shown = " or ".join(f"'{example}'," for example in examples)
-    return f"{rule} (e.g. {shown} regex used for validation is '{pattern}')" if examples else f"{rule} (regex used for validation is '{pattern}')"
+    return (
+        f"{rule} (e.g. {shown} regex used for validation is '{pattern}')"
+        if examples
+        else f"{rule} (regex used for validation is '{pattern}')"
+    )
 
 
 def _masked(name: str, prefix: bool) -> str:  # noqa: FBT001
@@ -74,7 +78,9 @@ def _masked(name: str, prefix: bool) -> str:  # noqa: FBT001
 
 def dns_subdomain(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001, FBT002
     """Check an RFC 1123 subdomain: what most objects are called."""
-    return list(_check(_masked(name, prefix), SUBDOMAIN_LIMIT, _matches_subdomain, _SUBDOMAIN_RULE, _SUBDOMAIN, "example.com"))
+    return list(
+        _check(_masked(name, prefix), SUBDOMAIN_LIMIT, _matches_subdomain, _SUBDOMAIN_RULE, _SUBDOMAIN, "example.com")
+    )
 
 
 def dns_label(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001, FBT002
@@ -85,11 +91,15 @@ def dns_label(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001, FB
 def dns_label_1035(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001, FBT002
     """Check an RFC 1035 label, which starts with a letter."""
     return list(
-        _check(_masked(name, prefix), LABEL_LIMIT, _matches_label_1035, _LABEL_1035_RULE, _LABEL_1035, "my-name", "abc-123")
+        _check(
+            _masked(name, prefix), LABEL_LIMIT, _matches_label_1035, _LABEL_1035_RULE, _LABEL_1035, "my-name", "abc-123"
+        )
     )
 
 
-def _check(name: str, limit: int, matches: Callable[[str], object], rule: str, pattern: str, *examples: str) -> Iterator[str]:
+def _check(
+    name: str, limit: int, matches: Callable[[str], object], rule: str, pattern: str, *examples: str
+) -> Iterator[str]:
     if len(name) > limit:
         yield too_long(limit)
     if not matches(name):
