@@ -1,0 +1,36 @@
+"""Authentication: who makes a request."""
+
+from pinnace.apiserver.authentication.bearer import (
+    BearerAuthenticator,
+    StaticTokens,
+    bearer_token,
+    without_credentials,
+)
+from pinnace.apiserver.authentication.certificates import CertificateAuthenticator
+from pinnace.apiserver.authentication.interface import (
+    ALL_AUTHENTICATED,
+    ALL_UNAUTHENTICATED,
+    ANONYMOUS,
+    Authenticator,
+    InvalidToken,
+    TokenAuthenticator,
+)
+from pinnace.apiserver.authentication.request import ANONYMOUS_USER, RequestAuthenticator
+from pinnace.apiserver.authentication.service_accounts import ServiceAccountAuthenticator
+
+__all__ = [
+    "ALL_AUTHENTICATED",
+    "ALL_UNAUTHENTICATED",
+    "ANONYMOUS",
+    "ANONYMOUS_USER",
+    "Authenticator",
+    "BearerAuthenticator",
+    "CertificateAuthenticator",
+    "InvalidToken",
+    "RequestAuthenticator",
+    "ServiceAccountAuthenticator",
+    "StaticTokens",
+    "TokenAuthenticator",
+    "bearer_token",
+    "without_credentials",
+]
