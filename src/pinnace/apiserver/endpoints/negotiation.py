@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pinnace.component.http import Request
-from pinnace.machinery.errors import NotAcceptable, UnsupportedMediaType
+from pinnace.machinery.errors import NO_DETAILS, NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -129,7 +129,7 @@ def _choose(accept: str, pretty: bool, watch: bool, transforms: bool) -> Output:
         return Output(media, pretty or clause.param("pretty") in {"1", "true"}, transform, version)
     if refused:
         raise NotAcceptable(ONLY_ACCEPTED + REPRESENTATIONS)
-    raise NotAcceptable(NOT_ACCEPTABLE, generic=True)
+    raise NotAcceptable(NOT_ACCEPTABLE, NO_DETAILS)
 
 
 def negotiate_error(request: Request) -> Output:

@@ -1,0 +1,201 @@
+"""PATCH: JSON patch, merge patch and strategic merge patch on the object as clients see it.
+
+The patch is applied to the stored object's JSON, and the result goes the way of an update; when another write comes first, the
+same patch is applied to the newer object. Upstream: apiserver `endpoints/handlers/patch.go`.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from pinnace.api import codec
+from pinnace.api.patch_schema import list_keys
+from pinnace.apiserver.endpoints import body as bodies
+from pinnace.apiserver.endpoints import strict
+from pinnace.apiserver.endpoints.options import write_options
+from pinnace.apiserver.endpoints.present import present
+from pinnace.apiserver.endpoints.scope import Scope
+from pinnace.apiserver.endpoints.write import check_name, check_namespace
+from pinnace.apiserver.storage import Entry
+from pinnace.component.http import Request, Response
+from pinnace.machinery import errors
+from pinnace.machinery.codec import json as json_codec
+from pinnace.machinery.errors import NO_DETAILS, ApiError, BadRequest, Invalid, UnsupportedMediaType
+from pinnace.machinery.field import Path, invalid
+from pinnace.machinery.patch import json_patch, merge, strategic
+
+# Operations of one JSON patch.
+OPERATIONS_LIMIT = 10_000
+_REJECTED = "the server rejected our request due to an error in our request"
+
+
+class PatchType(StrEnum):
+    """The media types of patches."""
+
+    JSON = "application/json-patch+json"
+    MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+    @property
+    def is_apply(self) -> bool:
+        return self is PatchType.APPLY
+
+
+def patch_type(request: Request) -> PatchType:
+    """Return the kind of patch a request carries.
+
+    Raises:
+        UnsupportedMediaType: it is none.
+    """
+    try:
+        return PatchType(request.headers.get("Content-Type").partition(";")[0].strip())
+    except ValueError:
+        raise UnsupportedMediaType("415: Unsupported Media Type", NO_DETAILS) from None
+
+
+async def patch(scope: Scope) -> Response:
+    """Answer a PATCH of an object or of a subresource that is a part of it."""
+    kind = patch_type(scope.request)
+    options = write_options(scope.request, "PatchOptions", apply=kind.is_apply)
+    data = await bodies.read(scope.request)
+    call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
+    scope.manage(call, options)
+    cls = scope.resource.type
+    changes = Changes(kind, data, cls, options.field_validation)
+
+    async def build(entry: Entry[Any]) -> Any:
+        tree = changes.apply_to(entry.body)
+        scope.warnings += (text for text in changes.warnings if text not in scope.warnings)
+        _check_identity(scope, tree)
+        obj = _decoded(scope, tree, changes)
+        check_name(scope, obj)
+        return scope.registry.strategy.default(check_namespace(scope, obj))
+
+    written = await scope.registry.update(
+        call, scope.info.name, scope.info.namespace, build, subresource=scope.info.subresource
+    )
+    return present(scope, written.object, written.body)
+
+
+class Changes:
+    """A patch, read once and applied as often as the object changes under it."""
+
+    def __init__(self, kind: PatchType, data: bytes, cls: type[Struct], validation: str) -> None:
+        self.kind = kind
+        self.warnings: list[str] = []
+        self._cls = cls
+        self._validation = validation
+        self._tree, duplicates = _read(kind, data)
+        self._duplicates = [f"json patch {text}" if kind is PatchType.JSON else text for text in duplicates]
+        self.shown = data.decode("utf-8", "replace")
+
+    def apply_to(self, body: bytes) -> Any:
+        """Return the patched tree.
+
+        Raises:
+            ApiError: the patch does not fit the object, or names unknown fields under Strict.
+        """
+        result = _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
+        if self._validation != "Ignore":
+            found = [*self._duplicates, *(f'unknown field "{path}"' for path in codec.unknown_fields(self._cls, result))]
+            if found and self._validation == "Strict":
+                shown = go_map(self._tree) if self.kind is PatchType.STRATEGIC else self.shown
+                raise _invalid_patch(shown, "strict decoding error: " + ", ".join(found))
+            self.warnings = found
+        return result
+
+
+def _read(kind: PatchType, data: bytes) -> tuple[Any, list[str]]:
+    """Parse a patch.
+
+    Raises:
+        BadRequest: it is no JSON, or not of the shape that its type has.
+    """
+    prefix = "" if kind is PatchType.STRATEGIC else "error decoding patch: "
+    try:
+        parsed = json_codec.parse(data)
+    except ValueError as error:
+        raise BadRequest(f"{prefix}{error}") from error
+    tree = parsed.tree
+    if kind is PatchType.JSON:
+        if not isinstance(tree, list):
+            raise BadRequest(f"{prefix}json: cannot unmarshal {_word(tree)} into Go value of type jsonpatch.Patch")
+        if len(tree) > OPERATIONS_LIMIT:
+            raise errors.too_large(
+                f"The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {len(tree)}"
+            )
+    elif not isinstance(tree, dict):
+        raise BadRequest(f"{prefix}json: cannot unmarshal {_word(tree)} into Go value of type map[string]interface {{}}")
+    return tree, list(parsed.duplicates)
+
+
+def _word(tree: Any) -> str:
+    if isinstance(tree, bool):
+        return "bool"
+    if isinstance(tree, str):
+        return "string"
+    return "number" if isinstance(tree, int | float) else "object" if isinstance(tree, dict) else "array"
+
+
+def _apply(kind: PatchType, tree: Any, change: Any, cls: type[Struct]) -> Any:
+    if kind is PatchType.JSON:
+        try:
+            return json_patch.apply(tree, change)
+        except json_patch.JsonPatchError as error:
+            raise Invalid(_REJECTED, NO_DETAILS) from error
+    if kind is PatchType.MERGE:
+        return merge.apply(tree, change)
+    try:
+        return strategic.apply(tree, change, list_keys(cls))
+    except strategic.BadDirective as error:
+        raise ApiError(500, "", str(error), None) from error
+    except strategic.BadPatch as error:
+        raise BadRequest(str(error)) from error
+
+
+def apply_patch(kind: PatchType, tree: Any, data: bytes, cls: type[Struct]) -> Any:
+    """Return a tree that is not stored (a Scale) with a patch applied.
+
+    Raises:
+        ApiError: the patch cannot be read or does not fit.
+    """
+    change, _ = _read(kind, data)
+    return _apply(kind, tree, change, cls)
+
+
+def _check_identity(scope: Scope, tree: Any) -> None:
+    """Refuse a patch that turns the object into one of another kind."""
+    kind, version = tree.get("kind"), tree.get("apiVersion")
+    if kind != scope.kind or version != scope.resource.api_version:
+        detail = f'no kind "{kind}" is registered for version "{version}"'
+        if isinstance(kind, str) and isinstance(version, str):
+            raise _invalid_patch(msgspec.json.encode(tree).decode(), detail)
+
+
+def _decoded(scope: Scope, tree: Any, changes: Changes) -> Any:
+    cls = scope.resource.type
+    try:
+        strict.check_types(cls, tree)
+        return codec.convert(cls, tree)
+    except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
+        shown = go_map(changes._tree) if changes.kind is PatchType.STRATEGIC else msgspec.json.encode(tree).decode()
+        raise _invalid_patch(shown, str(error)) from error
+
+
+def _invalid_patch(shown: str, detail: str) -> ApiError:
+    return errors.invalid("", "", "", [invalid(Path("patch"), shown, detail)])
+
+
+def go_map(tree: Any) -> str:
+    """Return a tree as Go prints a map, keys sorted."""
+    if isinstance(tree, Mapping):
+        return "map[" + " ".join(f"{key}:{go_map(tree[key])}" for key in sorted(tree)) + "]"
+    if isinstance(tree, list):
+        return "[" + " ".join(map(go_map, tree)) + "]"
+    if isinstance(tree, bool):
+        return "true" if tree else "false"
+    return "<nil>" if tree is None else str(tree)

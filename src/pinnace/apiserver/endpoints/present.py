@@ -1,0 +1,105 @@
+"""One object or a page of objects, in the form the client asked for.
+
+An object that is wanted as it is leaves as the bytes the storage keeps; only transforms and small print cost more. Upstream:
+apiserver `endpoints/handlers/response.go`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from pinnace.apiserver.endpoints.responses import respond, tree_bytes
+from pinnace.apiserver.endpoints.scope import Scope
+from pinnace.apiserver.endpoints.table import META, check_include, partial, table
+from pinnace.apiserver.storage import Page
+from pinnace.component.http import Response
+from pinnace.machinery.errors import NotAcceptable
+
+
+def present(scope: Scope, obj: Struct, body: bytes, *, status: int = 200) -> Response:
+    """Answer with one object, given typed and as compact JSON."""
+    output = scope.output
+    if output.transform:
+        body = tree_bytes(_transformed(scope, obj))
+    return respond(scope.request, body, output, status=status, warnings=scope.warnings)
+
+
+def _internal_name(scope: Scope, suffix: str = "") -> str:
+    package = scope.resource.group.partition(".")[0] or "core"
+    return f"*{package}.{scope.kind}{suffix}"
+
+
+def _transformed(scope: Scope, obj: Struct) -> Any:
+    output = scope.output
+    if output.transform == "Table":
+        include = scope.request.param("includeObject")
+        check_include(include)
+        meta: dict[str, Any] = {}
+        version: str = obj.metadata.resource_version  # type: ignore[attr-defined]
+        if version:
+            meta["resourceVersion"] = version
+        return table(
+            scope.registry.strategy,
+            (obj,),
+            meta,
+            now=scope.services.clock.time(),
+            include=include,
+            version=output.transform_version,
+        )
+    if output.transform == "PartialObjectMetadataList":
+        raise NotAcceptable(
+            f"you requested PartialObjectMetadataList, but the requested object is not a list ({_internal_name(scope)})"
+        )
+    return partial(obj, output.transform_version)
+
+
+def list_meta(page: Page[Any]) -> dict[str, Any]:
+    """Return the metadata of a list."""
+    meta: dict[str, Any] = {"resourceVersion": str(page.revision)}
+    if page.continue_:
+        meta["continue"] = page.continue_
+    if page.remaining:
+        meta["remainingItemCount"] = page.remaining
+    return meta
+
+
+def present_page(scope: Scope, page: Page[Any]) -> Response:
+    """Answer with a page of a list."""
+    output, resource = scope.output, scope.resource
+    if not output.transform:
+        body = list_bytes(resource.kind, resource.api_version, tree_bytes(list_meta(page)), _items(page))
+        return respond(scope.request, body, output, warnings=scope.warnings)
+    objects = [entry.object for entry in page.entries]
+    if output.transform == "Table":
+        include = scope.request.param("includeObject")
+        check_include(include)
+        tree: Any = table(
+            scope.registry.strategy,
+            objects,
+            list_meta(page),
+            now=scope.services.clock.time(),
+            include=include,
+            version=output.transform_version,
+        )
+    elif output.transform == "PartialObjectMetadata":
+        name = _internal_name(scope, "List")
+        raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({name})")
+    else:
+        tree = {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": META + output.transform_version,
+            "metadata": list_meta(page),
+            "items": [partial(obj, output.transform_version) for obj in objects],
+        }
+    return respond(scope.request, tree_bytes(tree), output, warnings=scope.warnings)
+
+
+def _items(page: Page[Any]) -> Iterable[bytes]:
+    return (entry.item for entry in page.entries)
+
+
+def list_bytes(kind: str, api_version: str, meta: bytes, items: Iterable[bytes]) -> bytes:
+    """Join encoded items, which have neither kind nor apiVersion, into an encoded list."""
+    head = f'{{"kind":"{kind}List","apiVersion":"{api_version}","metadata":'.encode()
+    return b"".join((head, meta, b',"items":[', b",".join(items), b"]}"))

@@ -1,0 +1,126 @@
+"""Answers: bytes of an object or a tree, in the negotiated form, with the headers every answer has.
+
+JSON leaves as Go's encoder writes it: `<`, `>` and `&` as escapes, a newline behind compact JSON and none behind indented. Large
+bodies are compressed when the client can take it. Upstream: apiserver `endpoints/handlers/responsewriters`, `runtime/serializer/
+json`.
+"""
+
+import gzip
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import yaml
+
+from pinnace.apiserver.endpoints.negotiation import JSON, Output, negotiate_error
+from pinnace.component.http import Headers, Request, Response
+from pinnace.machinery.errors import ApiError
+
+# Bytes a body must have before it is worth compressing, and how hard to try: upstream's values.
+GZIP_THRESHOLD_BYTES = 128 * 1024
+GZIP_LEVEL = 1
+# Characters of all warnings together before each is cut short, and what it is cut to.
+WARNINGS_TOTAL = 4096
+WARNING_CUT = 256
+
+_ENCODER = msgspec.json.Encoder(order=None)
+_NOSNIFF = ("X-Content-Type-Options", "nosniff")
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def escape_html(body: bytes) -> bytes:
+    """Write the three characters that Go's encoder escapes the way it does."""
+    if b"<" in body:
+        body = body.replace(b"<", b"\\u003c")
+    if b">" in body:
+        body = body.replace(b">", b"\\u003e")
+    if b"&" in body:
+        body = body.replace(b"&", b"\\u0026")
+    return body
+
+
+def render(body: bytes, output: Output) -> bytes:
+    """Bring compact JSON into the form that was negotiated."""
+    if output.media_type == JSON:
+        if output.pretty:
+            return escape_html(msgspec.json.format(body, indent=2))
+        return escape_html(body) + b"\n"
+    return to_yaml(msgspec.json.decode(body))
+
+
+def to_yaml(tree: Any) -> bytes:
+    """Write a tree as YAML with its keys sorted."""
+    text: bytes = yaml.dump(tree, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, encoding="utf-8", width=2**31)
+    return text
+
+
+def tree_bytes(tree: Any) -> bytes:
+    """Write a plain tree as compact JSON, keys as they stand."""
+    return _ENCODER.encode(tree)
+
+
+def warning_headers(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Return a Warning header for each text, each text once."""
+    unique = list(dict.fromkeys(texts))
+    if sum(map(len, unique)) > WARNINGS_TOTAL:
+        unique = [text[:WARNING_CUT] for text in unique]
+    return [("Warning", f'299 - "{_quoted(text)}"') for text in unique]
+
+
+def _quoted(text: str) -> str:
+    clean = "".join(char if char.isprintable() else " " for char in text)
+    return clean.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def respond(
+    request: Request,
+    body: bytes,
+    output: Output,
+    *,
+    status: int = 200,
+    warnings: Iterable[str] = (),
+    extra: Iterable[tuple[str, str]] = (),
+) -> Response:
+    """Answer with an object in compact JSON."""
+    rendered = render(body, output)
+    fields = [("Content-Type", output.media_type), *extra]
+    if warnings:
+        fields += warning_headers(warnings)
+    if len(rendered) > GZIP_THRESHOLD_BYTES and "gzip" in request.headers.get("Accept-Encoding"):
+        rendered = gzip.compress(rendered, GZIP_LEVEL, mtime=0)
+        fields += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+    return Response(status, Headers(fields), b"" if request.method == "HEAD" else rendered)
+
+
+def respond_error(request: Request, error: ApiError, warnings: Iterable[str] = ()) -> Response:
+    """Answer with a Status that says what went wrong."""
+    status = error.status()
+    extra = []
+    details: Mapping[str, Any] = status.get("details") or {}
+    if details.get("retryAfterSeconds"):
+        extra.append(("Retry-After", str(details["retryAfterSeconds"])))
+    return respond(
+        request, tree_bytes(status), negotiate_error(request), status=error.code, warnings=warnings, extra=extra
+    )
+
+
+def plain(status: int, text: str, *extra: tuple[str, str]) -> Response:
+    """Answer with text, as paths outside the API do."""
+    return Response(
+        status, Headers([("Content-Type", "text/plain; charset=utf-8"), _NOSNIFF, *extra]), text.encode()
+    )
+
+
+def page_not_found() -> Response:
+    """Answer a path that nothing serves."""
+    return plain(404, "404 page not found\n")
+
+
+def success(code: int = 0, details: Mapping[str, Any] | None = None) -> bytes:
+    """Return a Status of success."""
+    status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    if details is not None:
+        status["details"] = details
+    if code:
+        status["code"] = code
+    return tree_bytes(status)

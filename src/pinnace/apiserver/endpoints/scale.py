@@ -1,0 +1,144 @@
+"""The scale of a workload: its replicas under one shape for every kind.
+
+Upstream: pkg/registry/apps/*/storage (ScaleREST). A Scale is never stored; writing it writes the workload's replicas, under the
+Scale's resourceVersion when it has one.
+"""
+
+from typing import Any
+
+from msgspec import json
+from msgspec.structs import replace
+
+from pinnace.api import codec
+from pinnace.api.autoscaling_v1 import Scale, ScaleSpec, ScaleStatus
+from pinnace.api.meta_v1 import ObjectMeta
+from pinnace.apiserver.endpoints import body as bodies
+from pinnace.apiserver.endpoints.options import WriteOptions, write_options
+from pinnace.apiserver.endpoints.patch import apply_patch, patch_type
+from pinnace.apiserver.endpoints.responses import respond, tree_bytes
+from pinnace.apiserver.endpoints.scope import Scope
+from pinnace.apiserver.endpoints.table import META, partial
+from pinnace.apiserver.endpoints.write import check_name, check_namespace
+from pinnace.apiserver.storage import Entry
+from pinnace.component.http import Response
+from pinnace.machinery import errors, human, timestamps
+from pinnace.machinery.errors import NotFound, route_not_found
+from pinnace.machinery.field import Path, invalid
+
+GROUP, VERSION = "autoscaling", "autoscaling/v1"
+
+
+async def scale(scope: Scope) -> Response:
+    """Answer GET, PUT or PATCH of a scale.
+
+    Raises:
+        ApiError: no such workload, a conflict, or negative replicas.
+    """
+    if scope.registry.strategy.scale is None:
+        raise route_not_found()
+    if scope.info.verb == "get":
+        entry = scope.registry.storage.get(scope.info.name, scope.info.namespace)
+        if entry is None:
+            raise scope.registry.not_found(scope.info.name)
+        return _answer(scope, _scale_of(scope, entry.object))
+    return await (_put(scope) if scope.info.verb == "update" else _patch(scope))
+
+
+def _scale_of(scope: Scope, obj: Any) -> Scale:
+    rule = scope.registry.strategy.scale
+    assert rule is not None
+    meta: ObjectMeta = obj.metadata
+    return Scale(
+        kind="Scale",
+        api_version=VERSION,
+        metadata=ObjectMeta(
+            name=meta.name,
+            namespace=meta.namespace,
+            uid=meta.uid,
+            resource_version=meta.resource_version,
+            creation_timestamp=meta.creation_timestamp,
+        ),
+        spec=ScaleSpec(replicas=rule.replicas(obj)),
+        status=ScaleStatus(replicas=rule.status_replicas(obj), selector=rule.selector(obj)),
+    )
+
+
+async def _put(scope: Scope) -> Response:
+    options = write_options(scope.request, "UpdateOptions")
+    wanted = await bodies.read_object(
+        scope.request, Scale, VERSION, validation=options.field_validation, warnings=scope.warnings
+    )
+    check_name(scope, wanted)
+    check_namespace(scope, wanted)
+
+    async def build(entry: Entry[Any]) -> Any:
+        return _scaled(scope, entry.object, wanted)
+
+    return await _write(scope, options, build)
+
+
+async def _patch(scope: Scope) -> Response:
+    kind = patch_type(scope.request)
+    options = write_options(scope.request, "PatchOptions", apply=kind.is_apply)
+    data = await bodies.read(scope.request)
+
+    async def build(entry: Entry[Any]) -> Any:
+        current = _scale_of(scope, entry.object)
+        tree = apply_patch(kind, json.decode(codec.encode(current)), data, Scale)
+        return _scaled(scope, entry.object, bodies.convert(tree, Scale, VERSION))
+
+    return await _write(scope, options, build)
+
+
+def _scaled(scope: Scope, obj: Any, wanted: Scale) -> Any:
+    rule = scope.registry.strategy.scale
+    assert rule is not None
+    replicas = wanted.spec.replicas
+    if replicas < 0:
+        found = [invalid(Path("spec", "replicas"), replicas, "must be greater than or equal to 0")]
+        raise errors.invalid(GROUP, "Scale", scope.info.name, found)
+    obj = rule.with_replicas(obj, replicas)
+    version = wanted.metadata.resource_version
+    return replace(obj, metadata=replace(obj.metadata, resource_version=version))
+
+
+async def _write(scope: Scope, options: WriteOptions, build: Any) -> Response:
+    call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
+    scope.manage(call, options)
+    try:
+        written = await scope.registry.update(call, scope.info.name, scope.info.namespace, build)
+    except NotFound as error:
+        raise scope.registry.not_found(scope.info.name) from error
+    return _answer(scope, _scale_of(scope, written.object))
+
+
+def _answer(scope: Scope, found: Scale) -> Response:
+    if scope.output.transform == "Table":
+        return respond(scope.request, tree_bytes(_table(scope, found)), scope.output, warnings=scope.warnings)
+    if scope.output.transform:
+        return respond(scope.request, tree_bytes(partial(found)), scope.output, warnings=scope.warnings)
+    return respond(scope.request, codec.encode(found), scope.output, warnings=scope.warnings)
+
+
+def _table(scope: Scope, found: Scale) -> dict[str, Any]:
+    names = (("Name", "string", "name"), ("Desired", "integer", ""), ("Available", "integer", ""), ("Age", "string", ""))
+    age = _age(found, scope.services.clock.time())
+    return {
+        "kind": "Table",
+        "apiVersion": META + scope.output.transform_version,
+        "metadata": {"resourceVersion": found.metadata.resource_version},
+        "columnDefinitions": [
+            {"name": name, "type": kind, "format": form, "description": "", "priority": 0} for name, kind, form in names
+        ],
+        "rows": [
+            {
+                "cells": [found.metadata.name, found.spec.replicas, found.status.replicas, age],
+                "object": partial(found),
+            }
+        ],
+    }
+
+
+def _age(found: Scale, now: float) -> str:
+    """Return the age of the workload as tables show it."""
+    return human.duration(timestamps.age_seconds(found.metadata.creation_timestamp, now))

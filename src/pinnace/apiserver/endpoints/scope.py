@@ -1,0 +1,105 @@
+"""What a handler of one request is given: the request read so far, the kind it is for, and the server's services."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pinnace.api.resources import Resource
+from pinnace.apiserver.endpoints.negotiation import Output
+from pinnace.apiserver.endpoints.options import FIELD_MANAGER_LIMIT_BYTES, WriteOptions
+from pinnace.apiserver.endpoints.request_info import RequestInfo
+from pinnace.apiserver.registry.store import Admit, Call, Registry
+from pinnace.apiserver.registry.strategy import Context, Objects
+from pinnace.component.clock import Clock
+from pinnace.component.http import Request, UserInfo
+from pinnace.component.identity import Identity
+from pinnace.machinery.errors import BadRequest
+
+
+def default_manager(request: Request) -> str:
+    """Return the field manager of a write that names none: the client program's name."""
+    agent = request.headers.get("User-Agent").partition("/")[0]
+    name = "".join(char for char in agent if char.isprintable())
+    return name.encode()[:FIELD_MANAGER_LIMIT_BYTES].decode("utf-8", "ignore") or "unknown"
+
+
+class Services(Protocol):
+    """What handlers need of the server around them."""
+
+    clock: Clock
+    identity: Identity
+    objects: Objects
+
+    def registry(self, resource: Resource) -> Registry[Any]:
+        """Return the registry of a kind."""
+
+    def admit(self, scope: "Scope", operation: str, *, dry_run: bool, options: Any = None) -> Admit:
+        """Bind admission to a request; `operation` is CREATE, UPDATE or DELETE."""
+
+    def field_manager(self, scope: "Scope", manager: str) -> Callable[[Any, Any], Any] | None:
+        """Return what rewrites managedFields on each write; None leaves them alone."""
+
+    async def require(self, scope: "Scope", verb: str) -> None:
+        """Check one more verb on the request's resource.
+
+        Raises:
+            Forbidden: the user may not.
+        """
+
+
+@dataclass(slots=True, kw_only=True)
+class Scope:
+    """One request on a resource."""
+
+    services: Services
+    request: Request
+    info: RequestInfo
+    user: UserInfo
+    resource: Resource
+    registry: Registry[Any]
+    output: Output
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return self.resource.kind
+
+    def context(self, *, dry_run: bool = False) -> Context:
+        """Return what the kind's strategy is told of the request."""
+        services = self.services
+        return Context(
+            user=self.user,
+            now=services.clock.time(),
+            identity=services.identity,
+            objects=services.objects,
+            dry_run=dry_run,
+            group=self.resource.group,
+            plural=self.resource.plural,
+        )
+
+    def convert_label(self, label: str, value: str) -> tuple[str, str]:
+        """Return the canonical form of a field label of this kind.
+
+        Raises:
+            BadRequest: the kind cannot be selected by it.
+        """
+        if label in {"metadata.name", "metadata.namespace"}:
+            return label, value
+        selectable = self.registry.strategy.selectable
+        label = selectable.aliases.get(label, label)
+        if label not in selectable.fields:
+            raise BadRequest(selectable.unknown(label))
+        return label, value
+
+    def manage(self, call: Call, options: WriteOptions) -> None:
+        """Let a write keep managedFields."""
+        manager = options.field_manager or default_manager(self.request)
+        call.manage = self.services.field_manager(self, manager)
+
+    def call(self, operation: str, *, dry_run: bool = False, options: Any = None) -> Call:
+        """Return a write on behalf of this request."""
+        return Call(
+            context=self.context(dry_run=dry_run),
+            admit=self.services.admit(self, operation, dry_run=dry_run, options=options),
+            warnings=self.warnings,
+        )

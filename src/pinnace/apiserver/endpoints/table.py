@@ -1,0 +1,105 @@
+"""Objects as a table or as their metadata alone, for clients that asked for one of these.
+
+Rows and partial objects are made per request from the typed object; the columns are the kind's. Upstream: apiserver
+`endpoints/handlers/response.go`, apimachinery `meta/table`, pkg/printers.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from msgspec import Struct, to_builtins
+
+from pinnace.apiserver.registry.strategy import Column, Strategy
+from pinnace.machinery.errors import BadRequest
+
+T = TypeVar("T", bound=Struct)
+
+META = "meta.k8s.io/"
+DEFAULT_COLUMNS = (
+    Column(
+        "Name",
+        format="name",
+        description="Name must be unique within a namespace. It is required when creating resources.",
+    ),
+    Column("Created At", type="date", description="When the server made the object."),
+)
+INCLUDES = frozenset({"", "None", "Metadata", "Object"})
+
+
+def check_include(include: str) -> None:
+    """Refuse an `includeObject` that means nothing.
+
+    Raises:
+        BadRequest: naming the choices.
+    """
+    if include not in INCLUDES:
+        raise BadRequest(
+            f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": '
+            "must be 'Metadata', 'Object', 'None', or empty"
+        )
+
+
+def column_definitions(strategy: Strategy[Any]) -> list[dict[str, Any]]:
+    """Return the head of a kind's table."""
+    return [
+        {
+            "name": column.name,
+            "type": column.type,
+            "format": column.format,
+            "description": column.description,
+            "priority": column.priority,
+        }
+        for column in strategy.columns or DEFAULT_COLUMNS
+    ]
+
+
+def partial(obj: Struct, version: str = "v1") -> dict[str, Any]:
+    """Return an object's metadata as an object of its own."""
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": META + version,
+        "metadata": to_builtins(obj.metadata),  # type: ignore[attr-defined]
+    }
+
+
+def _cells(strategy: Strategy[T], obj: T, now: float) -> Sequence[Any]:
+    if strategy.cells is not None:
+        return strategy.cells(obj, now)
+    meta = obj.metadata  # type: ignore[attr-defined]
+    return (meta.name, meta.creation_timestamp)
+
+
+def row(strategy: Strategy[T], obj: T, now: float, include: str, version: str) -> dict[str, Any]:
+    """Return one row; `include` says how much of the object stands beside its cells."""
+    if include == "None":
+        shown: Any = None
+    elif include == "Object":
+        shown = to_builtins(obj)
+    else:
+        shown = partial(obj, version)
+    answer: dict[str, Any] = {"cells": list(_cells(strategy, obj, now))}
+    conditions = strategy.row_conditions(obj) if strategy.row_conditions is not None else ()
+    if conditions:
+        answer["conditions"] = list(conditions)
+    answer["object"] = shown
+    return answer
+
+
+def table(
+    strategy: Strategy[T],
+    objects: Sequence[T],
+    list_meta: dict[str, Any],
+    *,
+    now: float,
+    include: str,
+    version: str,
+    with_columns: bool = True,
+) -> dict[str, Any]:
+    """Return a whole table; `list_meta` becomes its metadata."""
+    return {
+        "kind": "Table",
+        "apiVersion": META + version,
+        "metadata": list_meta,
+        "columnDefinitions": column_definitions(strategy) if with_columns else None,
+        "rows": [row(strategy, obj, now, include, version) for obj in objects],
+    }
