@@ -41,7 +41,8 @@ def convert(cls: type[T], tree: Any) -> T:
     Raises:
         msgspec.ValidationError: a value does not fit its field.
     """
-    return msgspec.convert(_mended(_node(cls), tree), type=cls)
+    converted: T = msgspec.convert(_mended(_node(cls), tree), type=cls)
+    return converted
 
 
 def decode_strict(cls: type[T], data: bytes) -> T:

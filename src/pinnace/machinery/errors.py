@@ -231,7 +231,7 @@ _CLASSES: Mapping[str, type[_Reasoned]] = {
     )
 }
 # Which class a bare HTTP code stands for, where a proxy on the way sent no Status.
-_BY_CODE = {cls.default_code: cls for cls in reversed(_CLASSES.values())}
+_BY_CODE = {cls.default_code: cls for cls in reversed(list(_CLASSES.values()))}
 
 
 def qualified(group: str, plural: str) -> str:
@@ -338,5 +338,5 @@ def _details(tree: object) -> Details | None:
         Cause(*(str(item.get(key) or "") for key in ("reason", "message", "field")))
         for item in tree.get("causes") or ()
     )
-    texts = (str(tree.get(key) or "") for key in ("name", "group", "kind", "uid"))
-    return Details(*texts, causes, int(tree.get("retryAfterSeconds") or 0))
+    name, group, kind, uid = (str(tree.get(key) or "") for key in ("name", "group", "kind", "uid"))
+    return Details(name, group, kind, uid, causes, int(tree.get("retryAfterSeconds") or 0))

@@ -93,15 +93,6 @@ EVERYTHING = LabelSelector()
 NOTHING = LabelSelector(nothing=True)
 
 
-class _Expression(Protocol):
-    @property
-    def key(self) -> str: ...
-    @property
-    def operator(self) -> str: ...
-    @property
-    def values(self) -> Sequence[str]: ...
-
-
 class _Selector(Protocol):
     @property
     def match_labels(self) -> Mapping[str, str]: ...
