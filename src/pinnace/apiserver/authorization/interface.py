@@ -1,0 +1,87 @@
+"""What authorization decides on, and how it answers."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from pinnace.component.http import UserInfo
+from pinnace.machinery import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Who wants to do what to what; the fields after `path` are empty for a request that is not for a resource."""
+
+    user: UserInfo
+    verb: str
+    path: str = ""
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+    @property
+    def resource_path(self) -> str:
+        """The resource as rules name it: `pods` or `pods/log`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+class Decision(Enum):
+    """An authorizer's answer; the first that has an opinion decides."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    NO_OPINION = "no opinion"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision with the reason that SubjectAccessReview and 403 texts give."""
+
+    decision: Decision
+    reason: str = ""
+
+
+NO_OPINION = Verdict(Decision.NO_OPINION)
+ALLOWED = Verdict(Decision.ALLOWED)
+
+
+class Authorizer(Protocol):
+    """Says who may do what; asked once per request, before the request is read any further."""
+
+    @abstractmethod
+    async def authorize(self, attributes: Attributes) -> Verdict:
+        """Return whether the request is allowed; NO_OPINION leaves it to the next, and to refusal in the end."""
+
+
+async def require(authorizer: Authorizer, attributes: Attributes) -> None:
+    """Let an allowed request pass.
+
+    Raises:
+        Forbidden: it is not allowed, with upstream's text.
+    """
+    verdict = await authorizer.authorize(attributes)
+    if verdict.decision is not Decision.ALLOWED:
+        raise refusal(attributes, verdict.reason)
+
+
+def refusal(attributes: Attributes, reason: str = "") -> errors.Forbidden:
+    """Return the 403 for a request that is not allowed."""
+    user = attributes.user.name.replace("\\", "\\\\").replace('"', '\\"')
+    suffix = f": {reason}" if reason else ""
+    if not attributes.is_resource:
+        return errors.Forbidden(
+            f'forbidden: User "{user}" cannot {attributes.verb} path "{attributes.path}"{suffix}', errors.Details()
+        )
+    where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+    return errors.forbidden(
+        attributes.group,
+        attributes.resource,
+        attributes.name,
+        f'User "{user}" cannot {attributes.verb} resource "{attributes.resource_path}" in API group '
+        f'"{attributes.group}" {where}{suffix}',
+    )
