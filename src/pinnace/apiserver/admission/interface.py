@@ -4,6 +4,7 @@ A plug-in mutates, validates, or both. The mutating pass runs over all plug-ins 
 Functions of a user's own are plug-ins like any other. Upstream: apiserver `admission/{interfaces,chain}.go`.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -72,20 +73,30 @@ class Plugin:
         """
 
 
-class AdmissionChain:
+class Admission(Protocol):
+    """All of admission, as the server calls it."""
+
+    @abstractmethod
+    async def mutate(self, attributes: Attributes, obj: Any, old: Any) -> Any:
+        """Run the mutating pass and return the object."""
+
+    @abstractmethod
+    async def validate(self, attributes: Attributes, obj: Any, old: Any) -> None:
+        """Run the validating pass."""
+
+
+class AdmissionChain(Admission):
     """The plug-ins of an API server, in order."""
 
     def __init__(self, plugins: Iterable[Plugin]) -> None:
         self._plugins = tuple(plugins)
 
     async def mutate(self, attributes: Attributes, obj: Any, old: Any) -> Any:
-        """Run the mutating pass and return the object."""
         for plugin in self._plugins:
             obj = await plugin.mutate(attributes, obj, old)
         return obj
 
     async def validate(self, attributes: Attributes, obj: Any, old: Any) -> None:
-        """Run the validating pass."""
         for plugin in self._plugins:
             await plugin.validate(attributes, obj, old)
 

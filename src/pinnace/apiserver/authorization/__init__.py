@@ -8,6 +8,7 @@ from pinnace.apiserver.authorization.interface import (
     Authorizer,
     Decision,
     Verdict,
+    check,
     refusal,
     require,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "BootstrapAuthorizer",
     "Decision",
     "Verdict",
+    "check",
     "refusal",
     "require",
 ]

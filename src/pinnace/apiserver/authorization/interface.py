@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from pinnace.component.http import UserInfo
+from pinnace.apiserver.endpoints.request_info import RequestInfo, selected_name
+from pinnace.component.http import Request, UserInfo
 from pinnace.machinery import errors
 
 
@@ -67,6 +68,32 @@ async def require(authorizer: Authorizer, attributes: Attributes) -> None:
     verdict = await authorizer.authorize(attributes)
     if verdict.decision is not Decision.ALLOWED:
         raise refusal(attributes, verdict.reason)
+
+
+async def check(authorizer: Authorizer, user: UserInfo, info: RequestInfo, request: Request, *, verb: str = "") -> None:
+    """Let a request pass that its user may make; `verb` asks for another one than the request's own.
+
+    Raises:
+        Forbidden: the user may not.
+    """
+    name = info.name
+    if not name and info.is_resource and info.verb in {"list", "watch", "deletecollection"}:
+        name = selected_name(request)
+    await require(
+        authorizer,
+        Attributes(
+            user=user,
+            verb=verb or info.verb,
+            path=info.path,
+            is_resource=info.is_resource,
+            group=info.group,
+            version=info.version,
+            resource=info.resource,
+            subresource=info.subresource,
+            namespace=info.namespace,
+            name=name,
+        ),
+    )
 
 
 def refusal(attributes: Attributes, reason: str = "") -> errors.Forbidden:

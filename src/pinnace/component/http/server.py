@@ -28,7 +28,7 @@ from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server as AiohttpServer
 
 from pinnace.component.clock import Clock
-from pinnace.component.http.duplex import SocketStream
+from pinnace.component.http.duplex import SocketStream, duplex_pair
 from pinnace.component.http.errors import BodyIncomplete
 from pinnace.component.http.message import Connection, Handler, Headers, Request, Response, Upgrade
 from pinnace.component.logging import get_logger
@@ -468,6 +468,10 @@ class _UpgradeAnswer(_Answer):
     async def prepare(self, exchange: object) -> None:  # noqa: ARG002
         protocol = self.protocol
         if protocol.transport is None:
+            # Whatever the handler has opened for the stream ends with it: here with one that is over already.
+            gone, stream_end = duplex_pair()
+            await stream_end.close()
+            await self._upgrade.run(gone)
             return
         fields = "".join(f"{name}: {value}\r\n" for name, value in self._upgrade.headers.items())
         phrase = _PHRASES.get(self._upgrade.status, "")
