@@ -23,7 +23,9 @@ def _check(binding: Binding, name: str) -> None:
     target = binding.target
     # Upstream returns the bare validation error, which has no reason and so becomes a 500.
     if target.kind not in {"", "Node"}:
-        raise ApiError(500, "", f'target.kind: Unsupported value: "{target.kind}": supported values: "Node", "<empty>"', None)
+        raise ApiError(
+            500, "", f'target.kind: Unsupported value: "{target.kind}": supported values: "Node", "<empty>"', None
+        )
     if not target.name:
         raise ApiError(500, "", "target.name: Required value", None)
 
@@ -51,7 +53,10 @@ def _bound(entry: Entry[Pod], binding: Binding, now: float) -> Pod:
     pod = entry.object
     meta = pod.metadata
     if binding.metadata.uid and binding.metadata.uid != meta.uid:
-        raise _refused(meta.name, f"Precondition failed: UID in precondition: {binding.metadata.uid}, UID in object meta: {meta.uid}")
+        raise _refused(
+            meta.name,
+            f"Precondition failed: UID in precondition: {binding.metadata.uid}, UID in object meta: {meta.uid}",
+        )
     if meta.deletion_timestamp is not None:
         raise _refused(meta.name, f"pod {meta.name} is being deleted, cannot be assigned to a host")
     if pod.spec.node_name:

@@ -40,9 +40,7 @@ async def read(request: Request) -> bytes:
         raise RequestEntityTooLarge(f"Request entity too large: limit is {BODY_LIMIT_BYTES}") from error
 
 
-async def read_object(
-    request: Request, cls: type[T], api_version: str, *, validation: str, warnings: list[str]
-) -> T:
+async def read_object(request: Request, cls: type[T], api_version: str, *, validation: str, warnings: list[str]) -> T:
     """Read the object that a request carries; kind and apiVersion may be absent and are filled in.
 
     Raises:
@@ -52,9 +50,7 @@ async def read_object(
     return decode(await read(request), cls, api_version, media=media, validation=validation, warnings=warnings)
 
 
-def decode(
-    data: bytes, cls: type[T], api_version: str, *, media: str, validation: str, warnings: list[str]
-) -> T:
+def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validation: str, warnings: list[str]) -> T:
     """Decode a body; findings become an error under Strict, warnings under Warn."""
     kind = cls.__name__
     if media == JSON:

@@ -51,7 +51,9 @@ async def evict(scope: Scope, pods: Registry[Any], name: str, eviction: Eviction
     wanted = options.preconditions or Preconditions()
     if not wanted.uid:
         wanted = replace(wanted, uid=pod.metadata.uid)
-    await deletion.delete(pods, scope.call("DELETE", dry_run=dry_run), name, namespace, replace(options, preconditions=wanted))
+    await deletion.delete(
+        pods, scope.call("DELETE", dry_run=dry_run), name, namespace, replace(options, preconditions=wanted)
+    )
     return respond(scope.request, success(201), scope.output, status=201, warnings=scope.warnings)
 
 
@@ -75,7 +77,10 @@ async def _take_budget(scope: Scope, pod: Pod, *, dry_run: bool) -> None:
         return
     if len(budgets) > 1:
         raise ApiError(
-            500, "", "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.", None
+            500,
+            "",
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            None,
         )
     budget = budgets[0]
     status = budget.status

@@ -18,9 +18,7 @@ _STREAMS = "application/json;stream=watch, application/vnd.kubernetes.protobuf;s
 
 NOT_ACCEPTABLE = "406: Not Acceptable\n\nAvailable representations: " + REPRESENTATIONS
 ONLY_ACCEPTED = "only the following media types are accepted: "
-UNKNOWN_FORMAT = (
-    "the body of the request was in an unknown format - accepted media types include: " + REPRESENTATIONS
-)
+UNKNOWN_FORMAT = "the body of the request was in an unknown format - accepted media types include: " + REPRESENTATIONS
 
 _TRANSFORMS = {
     ("Table", "v1"): "Table",

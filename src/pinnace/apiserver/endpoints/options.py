@@ -90,7 +90,9 @@ def _manager_errors(manager: str) -> Iterable[FieldError]:
         yield too_long(Path("fieldManager"), manager, FIELD_MANAGER_LIMIT_BYTES)
     for index, char in enumerate(manager):
         if not char.isprintable():
-            yield invalid(Path("fieldManager"), manager, f'invalid character "\\u{ord(char):04x}" (at position {index})')
+            yield invalid(
+                Path("fieldManager"), manager, f'invalid character "\\u{ord(char):04x}" (at position {index})'
+            )
             return
 
 

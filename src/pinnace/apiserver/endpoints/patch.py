@@ -78,7 +78,7 @@ async def patch(scope: Scope) -> Response:
     written = await scope.registry.update(
         call, scope.info.name, scope.info.namespace, build, subresource=scope.info.subresource
     )
-    return present(scope, written.object, written.body)
+    return present(scope, written)
 
 
 class Changes:
@@ -101,7 +101,10 @@ class Changes:
         """
         result = _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
         if self._validation != "Ignore":
-            found = [*self._duplicates, *(f'unknown field "{path}"' for path in codec.unknown_fields(self._cls, result))]
+            found = [
+                *self._duplicates,
+                *(f'unknown field "{path}"' for path in codec.unknown_fields(self._cls, result)),
+            ]
             if found and self._validation == "Strict":
                 shown = go_map(self._tree) if self.kind is PatchType.STRATEGIC else self.shown
                 raise _invalid_patch(shown, "strict decoding error: " + ", ".join(found))
@@ -129,7 +132,9 @@ def _read(kind: PatchType, data: bytes) -> tuple[Any, list[str]]:
                 f"The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {len(tree)}"
             )
     elif not isinstance(tree, dict):
-        raise BadRequest(f"{prefix}json: cannot unmarshal {_word(tree)} into Go value of type map[string]interface {{}}")
+        raise BadRequest(
+            f"{prefix}json: cannot unmarshal {_word(tree)} into Go value of type map[string]interface {{}}"
+        )
     return tree, list(parsed.duplicates)
 
 

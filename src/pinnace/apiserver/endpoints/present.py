@@ -5,7 +5,7 @@ apiserver `endpoints/handlers/response.go`.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -17,11 +17,19 @@ from pinnace.component.http import Response
 from pinnace.machinery.errors import NotAcceptable
 
 
-def present(scope: Scope, obj: Struct, body: bytes, *, status: int = 200) -> Response:
-    """Answer with one object, given typed and as compact JSON."""
+class Shown(Protocol):
+    """One object, typed and as compact JSON; either may be made when asked for."""
+
+    @property
+    def object(self) -> Any: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+def present(scope: Scope, shown: Shown, *, status: int = 200) -> Response:
+    """Answer with one object."""
     output = scope.output
-    if output.transform:
-        body = tree_bytes(_transformed(scope, obj))
+    body = tree_bytes(_transformed(scope, shown.object)) if output.transform else shown.body
     return respond(scope.request, body, output, status=status, warnings=scope.warnings)
 
 

@@ -21,7 +21,7 @@ async def get(scope: Scope) -> Response:
     entry = storage.get(scope.info.name, scope.info.namespace)
     if entry is None:
         raise scope.registry.not_found(scope.info.name)
-    return present(scope, entry.object, entry.body)
+    return present(scope, entry)
 
 
 async def list_(scope: Scope) -> Response:

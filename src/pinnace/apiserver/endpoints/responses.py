@@ -50,7 +50,9 @@ def render(body: bytes, output: Output) -> bytes:
 
 def to_yaml(tree: Any) -> bytes:
     """Write a tree as YAML with its keys sorted."""
-    text: bytes = yaml.dump(tree, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, encoding="utf-8", width=2**31)
+    text: bytes = yaml.dump(
+        tree, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, encoding="utf-8", width=2**31
+    )
     return text
 
 
@@ -106,9 +108,7 @@ def respond_error(request: Request, error: ApiError, warnings: Iterable[str] = (
 
 def plain(status: int, text: str, *extra: tuple[str, str]) -> Response:
     """Answer with text, as paths outside the API do."""
-    return Response(
-        status, Headers([("Content-Type", "text/plain; charset=utf-8"), _NOSNIFF, *extra]), text.encode()
-    )
+    return Response(status, Headers([("Content-Type", "text/plain; charset=utf-8"), _NOSNIFF, *extra]), text.encode())
 
 
 def page_not_found() -> Response:

@@ -77,12 +77,15 @@ def find_handler(resource: Resource, info: RequestInfo, method: str, specials: S
         raise method_not_allowed()
     if resource.namespaced and not info.namespace and info.verb in {"create", "deletecollection"}:
         raise method_not_allowed()
-    return specials.get((resource.plural, ""), found[1]) if info.verb == "create" else found[1]
+    if info.verb == "create" and not resource.is_stored:
+        special = specials.get((resource.plural, ""))
+        if special is None:
+            raise method_not_allowed()
+        return special
+    return found[1]
 
 
-def _part_handler(
-    resource: Resource, part: Subresource, info: RequestInfo, method: str, specials: Specials
-) -> Verb:
+def _part_handler(resource: Resource, part: Subresource, info: RequestInfo, method: str, specials: Specials) -> Verb:
     name, verbs = part.name, part.verbs
     special = specials.get((resource.plural, name)) or specials.get(("", name))
     verb = "get" if info.verb == "watch" else info.verb

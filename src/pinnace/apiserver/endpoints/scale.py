@@ -121,7 +121,12 @@ def _answer(scope: Scope, found: Scale) -> Response:
 
 
 def _table(scope: Scope, found: Scale) -> dict[str, Any]:
-    names = (("Name", "string", "name"), ("Desired", "integer", ""), ("Available", "integer", ""), ("Age", "string", ""))
+    names = (
+        ("Name", "string", "name"),
+        ("Desired", "integer", ""),
+        ("Available", "integer", ""),
+        ("Age", "string", ""),
+    )
     age = _age(found, scope.services.clock.time())
     return {
         "kind": "Table",

@@ -36,6 +36,9 @@ class Services(Protocol):
     def admit(self, scope: "Scope", operation: str, *, dry_run: bool, options: Any = None) -> Admit:
         """Bind admission to a request; `operation` is CREATE, UPDATE or DELETE."""
 
+    def watch_seconds(self) -> float:
+        """Return how long a watch lasts whose client does not say."""
+
     def field_manager(self, scope: "Scope", manager: str) -> Callable[[Any, Any], Any] | None:
         """Return what rewrites managedFields on each write; None leaves them alone."""
 

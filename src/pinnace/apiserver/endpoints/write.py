@@ -105,7 +105,7 @@ async def update(scope: Scope) -> Response:
 
 
 def _written(scope: Scope, written: Written[Any]) -> Response:
-    return present(scope, written.object, written.body, status=201 if written.created else 200)
+    return present(scope, written, status=201 if written.created else 200)
 
 
 async def _delete_options(scope: Scope) -> DeleteOptions:
@@ -132,7 +132,7 @@ async def delete(scope: Scope) -> Response:
     written = await deletion.delete(registry, call, scope.info.name, scope.info.namespace, options)
     status = 202 if options.orphan_dependents is False and not written.deleted else 200
     if not written.deleted or registry.strategy.delete_returns_object:
-        return present(scope, written.object, written.body, status=status)
+        return present(scope, written, status=status)
     meta: ObjectMeta = written.object.metadata
     details = {"name": meta.name}
     if scope.resource.group:
@@ -148,10 +148,9 @@ async def delete_collection(scope: Scope) -> Response:
     parse_version(selection.resource_version)
     page = await list_page(scope, selection)
     for entry in page.entries:
-        meta: ObjectMeta = entry.object.metadata
         call = scope.call("DELETE", dry_run=bool(options.dry_run), options=options)
         try:
-            await deletion.delete(scope.registry, call, meta.name, meta.namespace, options)
+            await deletion.delete(scope.registry, call, entry.name, entry.namespace, options)
         except ApiError as error:
             if error.code != 404:  # somebody else's delete came first, which is as good
                 raise

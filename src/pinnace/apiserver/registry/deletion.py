@@ -28,9 +28,7 @@ ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 
 
-async def delete(
-    registry: Registry[T], call: Call, name: str, namespace: str, options: DeleteOptions
-) -> Written[T]:
+async def delete(registry: Registry[T], call: Call, name: str, namespace: str, options: DeleteOptions) -> Written[T]:
     """Delete an object, or mark it when something keeps it.
 
     Returns:
@@ -43,20 +41,22 @@ async def delete(
         entry = registry.storage.get(name, namespace)
         if entry is None:
             raise registry.not_found(name)
-        _check_preconditions(registry, entry, options)
-        await call.admit.mutate(None, entry.object)
-        await call.admit.validate(None, entry.object)
+        obj = entry.object
+        _check_preconditions(registry, entry, obj.metadata, options)  # type: ignore[attr-defined]
+        await call.admit.mutate(None, obj)
+        await call.admit.validate(None, obj)
         try:
-            return await _delete_once(registry, call, entry, options)
+            return await _delete_once(registry, call, entry, obj, options)
         except (Conflict, KeyNotFound):
-            continue
+            await registry.storage.catch_up()
 
 
-def _check_preconditions(registry: Registry[T], entry: Entry[T], options: DeleteOptions) -> None:
+def _check_preconditions(
+    registry: Registry[T], entry: Entry[T], meta: ObjectMeta, options: DeleteOptions
+) -> None:
     wanted = options.preconditions
     if wanted is None:
         return
-    meta: ObjectMeta = entry.object.metadata  # type: ignore[attr-defined]
     if wanted.uid and wanted.uid != meta.uid:
         raise _precondition_failed(
             registry,
@@ -78,8 +78,8 @@ def _precondition_failed(registry: Registry[T], name: str, message: str) -> ApiE
     return errors.conflict(registry.resource.group, registry.resource.kind, name, message)
 
 
-async def _delete_once(registry: Registry[T], call: Call, entry: Entry[T], options: DeleteOptions) -> Written[T]:
-    obj, strategy = entry.object, registry.strategy
+async def _delete_once(registry: Registry[T], call: Call, entry: Entry[T], obj: T, options: DeleteOptions) -> Written[T]:
+    strategy = registry.strategy
     meta: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
     finalizers = _finalizers(registry, meta, options)
     held = strategy.is_held(obj)
@@ -91,7 +91,7 @@ async def _delete_once(registry: Registry[T], call: Call, entry: Entry[T], optio
             grace = max(strategy.grace_seconds(obj, option), 0)
             marked = _mark(meta, call.context.now, grace)
         else:
-            grace = _shortened(registry, entry, option)
+            grace = _shortened(meta, option)
             if grace is None:
                 # Already on its way, and no sooner.
                 return Written(obj, entry.body)
@@ -103,13 +103,13 @@ async def _delete_once(registry: Registry[T], call: Call, entry: Entry[T], optio
     if changed is not obj and meta.deletion_timestamp is None:
         changed = strategy.mark_deleted(call.context, changed)
     if finalizers or held or grace:
+        if changed is obj:
+            return Written(obj, entry.body)
         return await _keep(registry, call, entry, changed)
     return await _remove(registry, call, entry, changed)
 
 
 async def _keep(registry: Registry[T], call: Call, entry: Entry[T], changed: T) -> Written[T]:
-    if changed is entry.object:
-        return Written(entry.object, entry.body)
     if call.context.dry_run:
         return Written(changed, codec.encode(changed))
     written = await registry.storage.update(changed, expected=entry.revision)
@@ -136,9 +136,8 @@ def _mark(meta: ObjectMeta, now: float, grace: int | None) -> ObjectMeta:
     )
 
 
-def _shortened(registry: Registry[T], entry: Entry[T], option: int | None) -> int | None:
+def _shortened(meta: ObjectMeta, option: int | None) -> int | None:
     """Return the shorter grace period that a further DELETE asks for, None when it asks for none."""
-    meta: ObjectMeta = entry.object.metadata  # type: ignore[attr-defined]
     current = meta.deletion_grace_period_seconds
     if current == 0 and not meta.finalizers:
         return 0

@@ -25,7 +25,9 @@ def validate(meta: ObjectMeta, *, namespaced: bool, name_errors: NameRule) -> li
     """Check the metadata of an object that is to be created; names have been generated."""
     found: list[FieldError] = []
     if meta.generate_name:
-        found += (invalid(_META.child("generateName"), meta.generate_name, m) for m in name_errors(meta.generate_name, True))
+        found += (
+            invalid(_META.child("generateName"), meta.generate_name, m) for m in name_errors(meta.generate_name, True)
+        )
     if not meta.name:
         found.append(required(_META.child("name"), "name or generateName is required"))
     else:
@@ -79,7 +81,9 @@ def owner_errors(owners: Sequence[OwnerReference]) -> Iterator[FieldError]:
             if not value:
                 yield invalid(path.child(name), value, "must not be empty")
         if (owner.api_version, owner.kind) in _BANNED_OWNERS:
-            text = f"{'' if not slash else group}/{version or group}, Kind={owner.kind} is disallowed from being an owner"
+            text = (
+                f"{'' if not slash else group}/{version or group}, Kind={owner.kind} is disallowed from being an owner"
+            )
             yield invalid(path, msgspec.to_builtins(owner), text)
     for owner in owners:
         if not owner.controller:
@@ -104,9 +108,7 @@ def _finalizer_errors(finalizers: Sequence[str]) -> Iterator[FieldError]:
                 path.index(index), name, "name is neither a standard finalizer name nor is it fully qualified"
             )
     if standing:
-        yield invalid(
-            path, list(finalizers), 'finalizer set can not contain both "orphan" and "foregroundDeletion"'
-        )
+        yield invalid(path, list(finalizers), 'finalizer set can not contain both "orphan" and "foregroundDeletion"')
 
 
 def validate_update(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
@@ -137,8 +139,7 @@ def _finalizer_addition_errors(new: ObjectMeta, old: ObjectMeta) -> Iterator[Fie
         listed = ", ".join(f'"{name}"' for name in added)
         yield forbidden(
             _META.child("finalizers"),
-            "no new finalizers can be added if the object is being deleted, "
-            f"found new finalizers []string{{{listed}}}",
+            f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}",
         )
 
 

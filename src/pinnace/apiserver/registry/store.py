@@ -191,6 +191,7 @@ class Registry(Generic[T]):
             try:
                 entry = await self.storage.create(obj)
             except KeyExists:
+                await self.storage.catch_up()
                 raise _NameTaken(name) from None
             stored = True
             return Written(entry.object, entry.body, created=True)
@@ -211,6 +212,7 @@ class Registry(Generic[T]):
         try:
             await self.storage.update(new, expected=entry.revision)
         except Conflict:
+            await self.storage.catch_up()
             return False
         return True
 
@@ -275,6 +277,7 @@ class Registry(Generic[T]):
             return Written(written.object, written.body)
         except Conflict:
             # Asked again, a client that named a version is told that it is not the stored one.
+            await self.storage.catch_up()
             return None
         finally:
             await begun.finish(stored)
@@ -365,8 +368,7 @@ class Registry(Generic[T]):
         )
 
     async def _delete_finished(self, call: Call, entry: Entry[T], new: T) -> Written[T]:
-        meta = entry.object.metadata  # type: ignore[attr-defined]
-        await self.storage.delete(meta.name, meta.namespace, expected=entry.revision)
+        await self.storage.delete(entry.name, entry.namespace, expected=entry.revision)
         if self.strategy.after_delete is not None:
             await self.strategy.after_delete(call.context, new)
         return Written(new, codec.encode(new), deleted=True)

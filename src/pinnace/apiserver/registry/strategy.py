@@ -87,7 +87,7 @@ class Column:
     priority: int = 0
 
 
-async def _nothing(stored: bool) -> None:  # noqa: ARG001, FBT001
+async def _nothing(stored: bool) -> None:  # noqa: FBT001
     """Have nothing to give back."""
 
 

@@ -1,0 +1,111 @@
+"""An API server from its parts: the one place that knows which class plays which role.
+
+Whoever embeds the server calls `api_server` with a store, a clock and a source of identity, and serves `handle` on a socket or in
+the process.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pinnace.api import resources
+from pinnace.api.core_v1 import Pod
+from pinnace.apiserver.admission import AdmissionChain, Plugin, default_plugins
+from pinnace.apiserver.authentication import (
+    Authenticator,
+    BearerAuthenticator,
+    CertificateAuthenticator,
+    RequestAuthenticator,
+    ServiceAccountAuthenticator,
+    StaticTokens,
+)
+from pinnace.apiserver.authorization import Authorizer, BootstrapAuthorizer
+from pinnace.apiserver.config import ApiServerConfig
+from pinnace.apiserver.discovery import Discovery
+from pinnace.apiserver.endpoints import scale, subresources
+from pinnace.apiserver.endpoints.router import Specials
+from pinnace.apiserver.endpoints.tokens import token_handler
+from pinnace.apiserver.hooks import Hooks
+from pinnace.apiserver.nonresource import NonResourcePaths
+from pinnace.apiserver.openapi import OpenApi
+from pinnace.apiserver.registries import Registries
+from pinnace.apiserver.server import ApiServer
+from pinnace.apiserver.service_account_tokens import SigningKey, TokenIssuer
+from pinnace.component.clock import Clock
+from pinnace.component.http import UserInfo
+from pinnace.component.identity import Identity
+from pinnace.component.metrics import Metrics
+from pinnace.store.interface import Store
+
+
+def api_server(
+    config: ApiServerConfig,
+    store: Store,
+    *,
+    clock: Clock,
+    identity: Identity,
+    signing_key: SigningKey,
+    tokens: Mapping[str, UserInfo] | None = None,
+    client_ca_pem: str = "",
+    authorizer: Authorizer | None = None,
+    admission_plugins: Sequence[Plugin] = (),
+    specials: Specials | None = None,
+    metrics: Metrics | None = None,
+) -> ApiServer:
+    """Compose a server; enter `running()` before the first request.
+
+    Args:
+        config: how it behaves.
+        store: where objects are kept; open, and nobody else's.
+        clock: the cluster's.
+        identity: where UIDs and suffixes come from.
+        signing_key: signs service-account tokens; tokens signed by another are refused.
+        tokens: bearer tokens of known users.
+        client_ca_pem: the authority of client certificates, published for extension servers; the TLS layer checks them.
+        authorizer: says who may do what; the bootstrap rules when None.
+        admission_plugins: run behind the built-in ones.
+        specials: answers subresources that lead to nodes (log, exec, proxy).
+        metrics: where request metrics go.
+    """
+    metrics = metrics if metrics is not None else Metrics()
+    registries = Registries(store, clock, identity)
+    audiences = (config.service_account_issuer,)
+    issuer = TokenIssuer(signing_key, config.service_account_issuer, audiences, clock, identity)
+    bearer = BearerAuthenticator((
+        StaticTokens(tokens or {}),
+        ServiceAccountAuthenticator(
+            (issuer.public_key,), config.service_account_issuer, audiences, registries.objects, clock
+        ),
+    ))
+    authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
+    hooks = Hooks(config, registries.objects, clock, {"client-ca-file": client_ca_pem} if client_ca_pem else {})
+    discovery, openapi = Discovery(), OpenApi()
+    return ApiServer(
+        config,
+        clock=clock,
+        identity=identity,
+        registries=registries,
+        authenticator=RequestAuthenticator(authenticators),
+        authorizer=authorizer or BootstrapAuthorizer(),
+        admission=AdmissionChain((*default_plugins(registries.objects, identity), *admission_plugins)),
+        specials={**_own_specials(issuer), **(specials or {})},
+        paths=NonResourcePaths(
+            store=store,
+            metrics=metrics,
+            issuer=issuer,
+            discovery=discovery.handle,
+            openapi=openapi.handle,
+            hooks=[name for name, _ in hooks.steps()],
+        ),
+        hooks=hooks,
+        metrics=metrics,
+    )
+
+
+def _own_specials(issuer: TokenIssuer) -> Specials:
+    pods = resources.by_type(Pod).plural
+    return {
+        (pods, "binding"): subresources.pod_binding,
+        (pods, "eviction"): subresources.pod_eviction,
+        ("bindings", ""): subresources.create_binding,
+        ("serviceaccounts", "token"): token_handler(issuer),
+        ("", "scale"): scale.scale,
+    }

@@ -1,0 +1,234 @@
+"""The API server: one coroutine that answers requests, and the few loops beside it.
+
+`handle` knows nothing of sockets. A request passes, in upstream's order: what it is about, who makes it, on whose behalf,
+whether there is room, whether it is allowed, and then the handler of its path. Whatever fails on the way is answered as a Status.
+`running` starts what works beside the requests (watch caches, post-start hooks, expiry of events) and ends it. Upstream:
+apiserver `server/config.go` (the handler chain), `server/genericapiserver.go`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pinnace.api.resources import Resource
+from pinnace.apiserver.admission import Admission
+from pinnace.apiserver.authentication import RequestAuthenticator
+from pinnace.apiserver.authorization import Authorizer, check
+from pinnace.apiserver.config import ApiServerConfig
+from pinnace.apiserver.endpoints import request_info
+from pinnace.apiserver.endpoints.admit import BoundAdmission
+from pinnace.apiserver.endpoints.durations import parse_duration
+from pinnace.apiserver.endpoints.impersonation import impersonate, is_impersonating
+from pinnace.apiserver.endpoints.negotiation import negotiate
+from pinnace.apiserver.endpoints.request_info import RequestInfo
+from pinnace.apiserver.endpoints.responses import page_not_found, plain, respond_error
+from pinnace.apiserver.endpoints.router import Specials, find_handler, find_resource, is_served_group
+from pinnace.apiserver.endpoints.scope import Scope, Services
+from pinnace.apiserver.flowcontrol import RETRY_AFTER_SECONDS, InFlight, TooManyInFlight, is_long_running
+from pinnace.apiserver.hooks import Hooks
+from pinnace.apiserver.nonresource import NonResourcePaths
+from pinnace.apiserver.registries import Registries
+from pinnace.apiserver.registry.store import Admit, Registry
+from pinnace.component.clock import Clock
+from pinnace.component.http import Headers, Request, Response, Upgrade, UserInfo
+from pinnace.component.identity import Identity
+from pinnace.component.lifecycle import running
+from pinnace.component.logging import get_logger
+from pinnace.component.metrics import Metrics
+from pinnace.machinery import errors
+from pinnace.machinery.errors import ApiError, ServiceUnavailable
+from pinnace.store.interface import StoreError, Unavailable
+
+_log = get_logger("apiserver")
+
+
+class ApiServer(Services):
+    """Answers every request of a cluster; compose one with `compose.api_server`."""
+
+    def __init__(
+        self,
+        config: ApiServerConfig,
+        *,
+        clock: Clock,
+        identity: Identity,
+        registries: Registries,
+        authenticator: RequestAuthenticator,
+        authorizer: Authorizer,
+        admission: Admission,
+        specials: Specials,
+        paths: NonResourcePaths,
+        hooks: Hooks,
+        metrics: Metrics,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.identity = identity
+        self.objects = registries.objects
+        self.metrics = metrics
+        self.authorizer = authorizer
+        self._registries = registries
+        self._authenticator = authenticator
+        self._admission = admission
+        self._specials = specials
+        self._paths = paths
+        self._hooks = hooks
+        self._in_flight = InFlight(config.max_requests_inflight, config.max_mutating_requests_inflight)
+        self._counted = _Counted(metrics)
+        self._ready = asyncio.Event()
+
+    # ── life ──
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["ApiServer"]:
+        """Serve while the block lasts: caches filled, what the server makes by itself made."""
+        async with self._registries.running():
+            for name, step in self._hooks.steps():
+                await step()
+                _log.debug("post-start hook done", hook=name)
+            async with running("event-expiry", self._registries.expire_events):
+                self._paths.set_ready()
+                try:
+                    yield self
+                finally:
+                    self._paths.set_stopping()
+
+    # ── services of handlers ──
+
+    def registry(self, resource: Resource) -> Registry[Any]:
+        return self._registries.of(resource)
+
+    def admit(self, scope: Scope, operation: str, *, dry_run: bool, options: Any = None) -> Admit:
+        return BoundAdmission(self._admission, scope, operation, dry_run=dry_run, options=options)
+
+    def watch_seconds(self) -> float:
+        return self.config.min_request_timeout_seconds * (1.0 + self.identity.random.random())
+
+    def field_manager(self, scope: Scope, manager: str) -> Callable[[Any, Any], Any] | None:  # noqa: ARG002
+        return None
+
+    async def require(self, scope: Scope, verb: str) -> None:
+        await check(self.authorizer, scope.user, scope.info, scope.request, verb=verb)
+
+    # ── requests ──
+
+    async def handle(self, request: Request) -> Response | Upgrade:
+        """Answer a request; never raises but for cancellation."""
+        with self.clock.hold("a request to the API server"):
+            info = request_info.parse(request)
+            begun = self.clock.monotonic()
+            answer = await self._answer(request, info)
+            self._counted.count(request, info, answer.status, self.clock.monotonic() - begun)
+        audit_id = request.headers.get("Audit-ID") or self.identity.uid()
+        headers = answer.headers.extended(("Audit-Id", audit_id), *_cache_control(answer.headers))
+        if isinstance(answer, Upgrade):
+            return Upgrade(headers, answer.run, answer.status)
+        return Response(answer.status, headers, answer.body)
+
+    async def _answer(self, request: Request, info: RequestInfo) -> Response | Upgrade:
+        try:
+            if is_long_running(info):
+                return await self._filtered(request, info)
+            async with self.clock.timeout(_timeout_seconds(request, self.config.request_timeout_seconds)):
+                return await self._filtered(request, info)
+        except ApiError as error:
+            return respond_error(request, error)
+        except TooManyInFlight:
+            text = "Too many requests, please try again later.\n"
+            return plain(429, text, ("Retry-After", str(RETRY_AFTER_SECONDS)))
+        except TimeoutError:
+            error = errors.timeout("request did not complete within the allotted timeout")
+            error.details = errors.NO_DETAILS
+            return respond_error(request, error)
+        except StoreError as failure:
+            return respond_error(request, _of_store(failure))
+        except Exception as failure:  # noqa: BLE001 - a bug must cost one request, not the server
+            _log.exception("request failed", verb=info.verb, path=info.path)
+            return respond_error(request, errors.internal(f"{type(failure).__name__}: {failure}"))
+
+    async def _filtered(self, request: Request, info: RequestInfo) -> Response | Upgrade:
+        user = await self._authenticator.authenticate(request)
+        if is_impersonating(request):
+            user = await impersonate(request, user, self.authorizer)
+        with self._in_flight.admit(info, user):
+            await check(self.authorizer, user, info, request)
+            if not info.is_resource:
+                return await self._paths.handle(request, user)
+            return await self._on_resource(request, info, user)
+
+    async def _on_resource(self, request: Request, info: RequestInfo, user: UserInfo) -> Response | Upgrade:
+        if not is_served_group(info.group):
+            return page_not_found()
+        resource = find_resource(info)
+        handler = find_handler(resource, info, request.method, self._specials)
+        scope = Scope(
+            services=self,
+            request=request,
+            info=info,
+            user=user,
+            resource=resource,
+            registry=self._registries.of(resource),
+            output=negotiate(request, watch=info.verb == "watch"),
+        )
+        try:
+            return await handler(scope)
+        except ApiError as error:
+            if scope.warnings:
+                return respond_error(request, error, scope.warnings)
+            raise
+
+
+def _cache_control(headers: Headers) -> tuple[tuple[str, str], ...]:
+    return () if "Cache-Control" in headers else (("Cache-Control", "no-cache, private"),)
+
+
+def _timeout_seconds(request: Request, limit: float) -> float:
+    """Return how long a request may take: what the client allows, at most the server's limit.
+
+    Raises:
+        BadRequest: the client's timeout is no duration.
+    """
+    text = request.param("timeout") if request.query else ""
+    if not text:
+        return limit
+    seconds = parse_duration(text)
+    return min(seconds, limit) if seconds > 0 else limit
+
+
+def _of_store(failure: StoreError) -> ApiError:
+    if isinstance(failure, Unavailable):
+        _log.warning("the store refuses", reason=str(failure))
+        return ServiceUnavailable(f"the store cannot be written: {failure}")
+    return errors.internal(str(failure))
+
+
+class _Counted:
+    """The request metrics, with their label values looked up once."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._total = metrics.counter(
+            "apiserver_request_total",
+            "Requests answered.",
+            ("verb", "group", "version", "resource", "subresource", "code"),
+        )
+        self._seconds = metrics.histogram(
+            "apiserver_request_duration_seconds", "Time to the answer.", ("verb", "group", "version", "resource")
+        )
+        self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
+
+    def count(self, request: Request, info: RequestInfo, code: int, seconds: float) -> None:
+        """Count one answer."""
+        del request
+        key = (info.verb, info.group, info.version, info.resource, info.subresource, str(code))
+        children = self._children.get(key)
+        if children is None:
+            if len(self._children) >= _METRIC_SERIES_LIMIT:
+                return
+            children = (self._total.labels(*key), self._seconds.labels(*key[:4]))
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+
+# Series of request metrics: paths are the clients' to make up, so there has to be an end.
+_METRIC_SERIES_LIMIT = 5000
