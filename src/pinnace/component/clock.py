@@ -18,31 +18,55 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar, Token
 from typing import Protocol, Self
 
 # Seconds of real time that `VirtualClock.settle` waits before it names what is still held: a settled cluster takes milliseconds.
 SETTLE_LIMIT_SECONDS = 60.0
 
 
+# The holds whose `with` blocks the running code is in; a sleep inside them says itself that nothing goes on until it ends.
+_entered: ContextVar[tuple["Hold", ...]] = ContextVar("entered holds", default=())
+
+
 class Hold:
     """Keeps virtual time still until released; a context manager, and safe to release twice."""
 
-    __slots__ = ("_release", "what")
+    __slots__ = ("_clock", "_suspended", "_token", "what")
 
-    def __init__(self, what: str, release: Callable[[str], None] | None) -> None:
+    def __init__(self, what: str, clock: "VirtualClock | None") -> None:
         self.what = what
-        self._release = release
+        self._clock = clock
+        self._suspended = 0
+        self._token: Token[tuple[Hold, ...]] | None = None
 
     def release(self) -> None:
         """Let time move again as far as this hold is concerned."""
-        release, self._release = self._release, None
-        if release is not None:
-            release(self.what)
+        clock, self._clock = self._clock, None
+        if clock is not None and not self._suspended:
+            clock.count_hold(self.what, -1)
+
+    def suspend(self) -> None:
+        """Not count for as long as the holder sleeps on the clock itself; may nest."""
+        self._suspended += 1
+        if self._suspended == 1 and self._clock is not None:
+            self._clock.count_hold(self.what, -1)
+
+    def resume(self) -> None:
+        """Count again."""
+        self._suspended -= 1
+        if self._suspended == 0 and self._clock is not None:
+            self._clock.count_hold(self.what, 1)
 
     def __enter__(self) -> Self:
+        if self._clock is not None:
+            self._token = _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _entered.reset(self._token)
+            self._token = None
         self.release()
 
 
@@ -76,7 +100,7 @@ class Clock(Protocol):
     def hold(self, what: str) -> Hold:
         """Say that something is going on; virtual time stands still until the hold is released.
 
-        `what` names the kind of work ("workqueue deployment"); it is printed when a cluster does not settle.
+        Sleeping on the clock inside the hold's `with` block suspends it. `what` names the kind of work ("workqueue deployment"); it is printed when a cluster does not settle.
         """
 
 
@@ -170,10 +194,16 @@ class VirtualClock(_Ticking):
                 woken.set_result(None)
 
         timer = self._schedule(seconds, wake)
+        # Someone who sleeps inside a hold waits for time itself: standing still for him would be for ever.
+        holds = _entered.get()
+        for hold in holds:
+            hold.suspend()
         try:
             await woken
         finally:
             timer.callback = None
+            for hold in holds:
+                hold.resume()
             for hold in waking:
                 hold.release()
 
@@ -191,9 +221,8 @@ class VirtualClock(_Ticking):
                 timer.callback = None
 
     def hold(self, what: str) -> Hold:
-        self._held[what] += 1
-        self._held_total += 1
-        return Hold(what, self._release)
+        self.count_hold(what, 1)
+        return Hold(what, self)
 
     def held(self) -> dict[str, int]:
         """Return what is going on now: kind of work → count."""
@@ -249,9 +278,10 @@ class VirtualClock(_Ticking):
             if callback is not None:
                 callback()
 
-    def _release(self, what: str) -> None:
-        self._held[what] -= 1
-        self._held_total -= 1
+    def count_hold(self, what: str, change: int) -> None:
+        """Count holds of a kind up or down; `Hold` is the way to call it."""
+        self._held[what] += change
+        self._held_total += change
         if self._held_total == 0 and self._settling is not None and not self._settling.done():
             self._settling.set_result(None)
 

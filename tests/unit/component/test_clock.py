@@ -176,3 +176,21 @@ async def test_real_clock_timeout_and_sleep_use_the_loop():
             await asyncio.Event().wait()
     await clock.sleep(-1)
     assert clock.monotonic() >= 0
+
+
+async def test_sleep_inside_a_hold_suspends_it():
+    """A holder that sleeps on the clock does not stop it, and holds again when it wakes."""
+    clock = VirtualClock()
+    seen: list[dict[str, int]] = []
+
+    async def holder() -> None:
+        with clock.hold("a request"):
+            await clock.sleep(3)
+            seen.append(clock.held())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(holder())
+        await clock.advance(5)
+    assert seen[0]["a request"] == 1
+    assert clock.held() == {}
+    assert clock.monotonic() == 5.0
