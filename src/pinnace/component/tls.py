@@ -11,7 +11,8 @@ import contextlib
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,7 +90,7 @@ class CertificateAuthority:
     ) -> "CertificateAuthority":
         """Make a new authority, valid from now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        name = _subject(common_name, ())
         builder = _builder(name, name, key.public_key(), now, lifetime_seconds)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(authority=True), critical=True)
@@ -143,14 +144,14 @@ class CertificateAuthority:
         """
         try:
             request = x509.load_pem_x509_csr(request_pem)
+            with _long_names():
+                subject = request.subject
         except ValueError as error:
             raise CertificateError("not a certificate request in PEM") from error
         if not request.is_signature_valid:
             raise CertificateError("the certificate request's signature is wrong")
         public_key = request.public_key()
-        builder = _builder(
-            request.subject, self._certificate.subject, public_key, now, self._bounded(now, lifetime_seconds)
-        )
+        builder = _builder(subject, self._certificate.subject, public_key, now, self._bounded(now, lifetime_seconds))
         try:
             alternatives = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             builder = builder.add_extension(alternatives.value, critical=alternatives.critical)
@@ -169,8 +170,7 @@ class CertificateAuthority:
         alternatives: x509.SubjectAlternativeName | None = None,
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
-        attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
-        subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        subject = _subject(common_name, organizations)
         lifetime_seconds = self._bounded(now, lifetime_seconds)
         builder = _builder(subject, self._certificate.subject, key.public_key(), now, lifetime_seconds)
         if alternatives is not None:
@@ -216,10 +216,12 @@ def certificate_facts(certificate: bytes) -> CertificateFacts:
         pass
     with contextlib.suppress(x509.ExtensionNotFound):
         is_ca = loaded.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    common_names = _texts(loaded.subject, NameOID.COMMON_NAME)
+    with _long_names():
+        subject = loaded.subject
+    common_names = _texts(subject, NameOID.COMMON_NAME)
     return CertificateFacts(
         common_name=common_names[0] if common_names else "",
-        organizations=_texts(loaded.subject, NameOID.ORGANIZATION_NAME),
+        organizations=_texts(subject, NameOID.ORGANIZATION_NAME),
         not_before=loaded.not_valid_before_utc.timestamp(),
         not_after=loaded.not_valid_after_utc.timestamp(),
         is_ca=is_ca,
@@ -282,6 +284,26 @@ def _common(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+
+
+def _subject(common_name: str, organizations: Sequence[str]) -> x509.Name:
+    """Return a subject as long as it needs to be.
+
+    The standard's 64 characters are too few for `system:node:` and a node's name, and nobody in Kubernetes keeps to them.
+    """
+    parts = [(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
+    if common_name:
+        parts.append((NameOID.COMMON_NAME, common_name))
+    with _long_names():
+        return x509.Name([x509.NameAttribute(oid, text, _validate=False) for oid, text in parts])
+
+
+@contextlib.contextmanager
+def _long_names() -> Iterator[None]:
+    """Let names over the standard's length pass without a warning, written and read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _builder(
