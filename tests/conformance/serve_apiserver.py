@@ -6,6 +6,8 @@ terminated.
 
 import argparse
 import asyncio
+import logging
+import os
 import signal
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.service_account_tokens import SigningKey
 from pinnace.component.clock import RealClock
+from pinnace.component.http import UserInfo
 from pinnace.component.http.server import serve
 from pinnace.component.identity import system_identity
+from pinnace.component.logging import configure
 from pinnace.component.tls import CertificateAuthority, server_context
 from pinnace.store.memory import open_memory
 
@@ -27,14 +31,24 @@ async def main(folder: Path, port: int) -> None:
     pair = authority.issue_server("localhost", ["localhost", "127.0.0.1"], clock.time())
     admin = authority.issue_client("kubernetes-admin", ["system:masters"], clock.time())
     folder.mkdir(parents=True, exist_ok=True)
+    pair.write(folder / "server.crt", folder / "server.key")
     (folder / "ca.crt").write_bytes(authority.certificate_pem)
     admin.write(folder / "admin.crt", folder / "admin.key")
+    # For clients that cannot show a certificate, such as wrk; no token means no such user.
+    token = os.environ.get("PINNACE_TEST_TOKEN", "")
+    tokens = {token: UserInfo("test", groups=("system:masters",))} if token else {}
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    configure(level=logging.WARNING)
     async with open_memory(clock) as store:
         server = api_server(
-            ApiServerConfig(), store, clock=clock, identity=system_identity(), signing_key=SigningKey.create()
+            ApiServerConfig(),
+            store,
+            clock=clock,
+            identity=system_identity(),
+            signing_key=SigningKey.create(),
+            tokens=tokens,
         )
         async with (
             server.running(),

@@ -127,7 +127,8 @@ class ApiServer(Services):
 
     async def _answer(self, request: Request, info: RequestInfo) -> Response | Upgrade:
         try:
-            if is_long_running(info):
+            # A plain get never waits; a timer for it would cost more than the answer.
+            if is_long_running(info) or (info.verb == "get" and not request.query and not info.subresource):
                 return await self._filtered(request, info)
             async with self.clock.timeout(_timeout_seconds(request, self.config.request_timeout_seconds)):
                 return await self._filtered(request, info)

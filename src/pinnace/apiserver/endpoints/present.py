@@ -5,28 +5,20 @@ apiserver `endpoints/handlers/response.go`.
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 
 from pinnace.apiserver.endpoints.responses import respond, tree_bytes
 from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.endpoints.table import META, check_include, partial, table
+from pinnace.apiserver.registry.store import Shown
 from pinnace.apiserver.storage import Page
 from pinnace.component.http import Response
 from pinnace.machinery.errors import NotAcceptable
 
 
-class Shown(Protocol):
-    """One object, typed and as compact JSON; either may be made when asked for."""
-
-    @property
-    def object(self) -> Any: ...
-    @property
-    def body(self) -> bytes: ...
-
-
-def present(scope: Scope, shown: Shown, *, status: int = 200) -> Response:
+def present(scope: Scope, shown: Shown[Any], *, status: int = 200) -> Response:
     """Answer with one object."""
     output = scope.output
     body = tree_bytes(_transformed(scope, shown.object)) if output.transform else shown.body

@@ -4,7 +4,8 @@ Authorization, admission, metrics and routing all start from this value. The pat
 percent-decoded, so that an encoded slash never makes a segment. Upstream: apiserver `endpoints/request/requestinfo.go`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import unquote
 
 from pinnace.component.http import Request
@@ -36,23 +37,31 @@ class RequestInfo:
 
 def parse(request: Request) -> RequestInfo:
     """Read a request's method, path and the query parameters that change its verb."""
-    path = request.path
+    info = _parse(request.method, request.path)
+    if info.verb == "list" and request.query and request.param("watch") in _TRUE:
+        return replace(info, verb="watch")
+    return info
+
+
+# Clients ask for the same few paths again and again: their objects' and their collections'.
+@lru_cache(maxsize=4096)
+def _parse(method: str, path: str) -> RequestInfo:
     segments = path.split("/")
     if segments and not segments[-1] and len(segments) > 2:
         segments.pop()  # one trailing slash is tolerated
     if len(segments) < 4 or segments[0]:
-        return RequestInfo(request.method.lower(), path)
+        return RequestInfo(method.lower(), path)
     if segments[1] == "api":
         group, version, parts = "", segments[2], segments[3:]
     elif segments[1] == "apis" and len(segments) > 4:
         group, version, parts = segments[2], segments[3], segments[4:]
     else:
-        return RequestInfo(request.method.lower(), path)
-    return _resource(request, group, version, parts)
+        return RequestInfo(method.lower(), path)
+    return _resource(method, path, group, version, parts)
 
 
-def _resource(request: Request, group: str, version: str, parts: list[str]) -> RequestInfo:
-    verb = _VERBS.get(request.method, request.method.lower())
+def _resource(method: str, path: str, group: str, version: str, parts: list[str]) -> RequestInfo:
+    verb = _VERBS.get(method, method.lower())
     legacy_watch = parts[0] == "watch" and len(parts) > 1
     if legacy_watch:
         parts = parts[1:]
@@ -65,16 +74,11 @@ def _resource(request: Request, group: str, version: str, parts: list[str]) -> R
     name = unquote(parts[1]) if len(parts) > 1 else ""
     subresource = unquote(parts[2]) if len(parts) > 2 else ""
     rest = "/".join(parts[3:])
-    if not name and verb == "get":
-        watching = request.query and request.param("watch") in _TRUE
-        verb = "watch" if watching or legacy_watch else "list"
-    elif legacy_watch and verb == "get":
-        verb = "watch"
+    if verb == "get" and (legacy_watch or not name):
+        verb = "watch" if legacy_watch else "list"
     elif not name and verb == "delete":
         verb = "deletecollection"
-    return RequestInfo(
-        verb, request.path, True, group, version, namespace, resource, subresource, name, rest, legacy_watch
-    )
+    return RequestInfo(verb, path, True, group, version, namespace, resource, subresource, name, rest, legacy_watch)
 
 
 def selected_name(request: Request) -> str:

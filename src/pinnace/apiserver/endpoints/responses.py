@@ -25,7 +25,6 @@ WARNING_CUT = 256
 
 _ENCODER = msgspec.json.Encoder(order=None)
 _NOSNIFF = ("X-Content-Type-Options", "nosniff")
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def escape_html(body: bytes) -> bytes:
@@ -48,10 +47,29 @@ def render(body: bytes, output: Output) -> bytes:
     return to_yaml(msgspec.json.decode(body))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes as Go's YAML library does: lines as a block, and double quotes around what would read as something else."""
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif dumper.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT_TAG:
+        style = '"'
+    return dumper.represent_scalar(_TEXT_TAG, text, style=style)
+
+
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_Dumper.add_representer(str, _represent_text)
+# Columns before a long text would be folded: never.
+_WIDTH = 2**30
+
+
 def to_yaml(tree: Any) -> bytes:
     """Write a tree as YAML with its keys sorted."""
     text: bytes = yaml.dump(
-        tree, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, encoding="utf-8", width=2**31
+        tree, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, encoding="utf-8", width=_WIDTH
     )
     return text
 

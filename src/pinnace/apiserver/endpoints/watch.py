@@ -32,7 +32,10 @@ async def watch(scope: Scope) -> Response:
     """Answer a watch of a collection, or by the old paths of one object."""
     options = list_options(scope.request, scope.convert_label, watch=True)
     if scope.info.name:
-        only = dataclasses.replace(options.fields, requirements=(*options.fields.requirements, FieldRequirement("metadata.name", scope.info.name)))
+        only = dataclasses.replace(
+            options.fields,
+            requirements=(*options.fields.requirements, FieldRequirement("metadata.name", scope.info.name)),
+        )
         options = dataclasses.replace(options, fields=only)
     if scope.output.transform == "Table":
         check_include(scope.request.param("includeObject"))
@@ -138,9 +141,7 @@ class _Stream:
 
     def _bookmark(self, revision: int, *, initial: bool = False) -> bytes:
         resource, output = self._scope.resource, self._scope.output
-        meta = ObjectMeta(
-            resource_version=str(revision), annotations={INITIAL_EVENTS_END: "true"} if initial else {}
-        )
+        meta = ObjectMeta(resource_version=str(revision), annotations={INITIAL_EVENTS_END: "true"} if initial else {})
         obj = replace(resource.type(), kind=resource.kind, api_version=resource.api_version, metadata=meta)
         if output.transform == "Table":
             empty = {

@@ -14,9 +14,8 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pinnace.api import codec
 from pinnace.api.meta_v1 import DeleteOptions, ObjectMeta
-from pinnace.apiserver.registry.store import Call, Registry, Written
+from pinnace.apiserver.registry.store import Call, Registry, Unstored, Written
 from pinnace.apiserver.storage import Entry
 from pinnace.machinery import errors, timestamps
 from pinnace.machinery.errors import ApiError
@@ -51,9 +50,7 @@ async def delete(registry: Registry[T], call: Call, name: str, namespace: str, o
             await registry.storage.catch_up()
 
 
-def _check_preconditions(
-    registry: Registry[T], entry: Entry[T], meta: ObjectMeta, options: DeleteOptions
-) -> None:
+def _check_preconditions(registry: Registry[T], entry: Entry[T], meta: ObjectMeta, options: DeleteOptions) -> None:
     wanted = options.preconditions
     if wanted is None:
         return
@@ -78,7 +75,9 @@ def _precondition_failed(registry: Registry[T], name: str, message: str) -> ApiE
     return errors.conflict(registry.resource.group, registry.resource.kind, name, message)
 
 
-async def _delete_once(registry: Registry[T], call: Call, entry: Entry[T], obj: T, options: DeleteOptions) -> Written[T]:
+async def _delete_once(
+    registry: Registry[T], call: Call, entry: Entry[T], obj: T, options: DeleteOptions
+) -> Written[T]:
     strategy = registry.strategy
     meta: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
     finalizers = _finalizers(registry, meta, options)
@@ -94,7 +93,7 @@ async def _delete_once(registry: Registry[T], call: Call, entry: Entry[T], obj: 
             grace = _shortened(meta, option)
             if grace is None:
                 # Already on its way, and no sooner.
-                return Written(obj, entry.body)
+                return Written(entry)
             marked = _move(meta, call.context.now, grace)
     elif (finalizers or held) and meta.deletion_timestamp is None:
         marked = _mark(meta, call.context.now, 0 if not held else None)
@@ -104,27 +103,27 @@ async def _delete_once(registry: Registry[T], call: Call, entry: Entry[T], obj: 
         changed = strategy.mark_deleted(call.context, changed)
     if finalizers or held or grace:
         if changed is obj:
-            return Written(obj, entry.body)
+            return Written(entry)
         return await _keep(registry, call, entry, changed)
     return await _remove(registry, call, entry, changed)
 
 
 async def _keep(registry: Registry[T], call: Call, entry: Entry[T], changed: T) -> Written[T]:
     if call.context.dry_run:
-        return Written(changed, codec.encode(changed))
+        return Written(Unstored(changed))
     written = await registry.storage.update(changed, expected=entry.revision)
-    return Written(written.object, written.body)
+    return Written(written)
 
 
 async def _remove(registry: Registry[T], call: Call, entry: Entry[T], last: T) -> Written[T]:
     if call.context.dry_run:
-        return Written(last, codec.encode(last), deleted=True)
+        return Written(Unstored(last), deleted=True)
     meta: ObjectMeta = last.metadata  # type: ignore[attr-defined]
     gone = await registry.storage.delete(meta.name, meta.namespace, expected=entry.revision)
     last = replace(last, metadata=replace(meta, resource_version=str(gone.revision)))
     if registry.strategy.after_delete is not None:
         await registry.strategy.after_delete(call.context, last)
-    return Written(last, codec.encode(last), deleted=True)
+    return Written(Unstored(last), deleted=True)
 
 
 def _mark(meta: ObjectMeta, now: float, grace: int | None) -> ObjectMeta:

@@ -23,6 +23,8 @@ from pinnace.machinery.errors import NotFound
 
 S = TypeVar("S", bound=Struct)
 
+# Objects kept decoded for those who read them through `RegistryObjects`.
+DECODED_LIMIT = 1024
 # Who the server is when it acts by itself.
 SYSTEM = UserInfo("system:apiserver", groups=("system:masters",))
 
@@ -48,6 +50,18 @@ class RegistryObjects(Objects):
         self._registry = registry
         self._clock = clock
         self._identity = identity
+        # Namespaces, service accounts and the like are asked for by every other write: decoded once per version.
+        self._decoded: dict[str, tuple[Entry[Any], Any]] = {}
+
+    def _object(self, entry: Entry[Any]) -> Any:
+        known = self._decoded.get(entry.key)
+        if known is not None and known[0] is entry:
+            return known[1]
+        if len(self._decoded) >= DECODED_LIMIT:
+            self._decoded.clear()
+        obj = entry.object
+        self._decoded[entry.key] = (entry, obj)
+        return obj
 
     def _of(self, cls: type[Any]) -> Registry[Any]:
         return self._registry(resources.by_type(cls))
@@ -57,11 +71,14 @@ class RegistryObjects(Objects):
 
     async def get(self, cls: type[S], name: str, namespace: str = "") -> S | None:
         entry: Entry[S] | None = self._of(cls).storage.get(name, namespace)
-        return None if entry is None else entry.object
+        return None if entry is None else self._object(entry)
 
     async def list(self, cls: type[S], namespace: str = "") -> tuple[S, ...]:
-        page = await self._of(cls).storage.list(namespace)
-        return tuple(entry.object for entry in page.entries)
+        storage = self._of(cls).storage
+        if not len(storage):
+            return ()
+        page = await storage.list(namespace)
+        return tuple(self._object(entry) for entry in page.entries)
 
     async def create(self, obj: S) -> S:
         registry = self._of(type(obj))

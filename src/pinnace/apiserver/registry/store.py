@@ -25,6 +25,7 @@ from pinnace.machinery.field import FieldError, Path, invalid
 from pinnace.store.interface import Conflict, KeyExists
 
 T = TypeVar("T", bound=Struct)
+T_co = TypeVar("T_co", bound=Struct, covariant=True)
 
 # Characters of a generateName that are kept, so that the whole with its suffix fits a label.
 GENERATE_NAME_BASE = 58
@@ -70,14 +71,41 @@ class Call:
         self.warnings += (text for text in texts if text not in self.warnings)
 
 
+class Shown(Protocol[T_co]):
+    """One object, typed and as compact JSON; either may be made only when it is asked for."""
+
+    @property
+    def object(self) -> T_co: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unstored(Generic[T]):
+    """An object as it would be stored, or as it was last."""
+
+    object: T
+
+    @property
+    def body(self) -> bytes:
+        return codec.encode(self.object)
+
+
 @dataclass(frozen=True, slots=True)
 class Written(Generic[T]):
     """What a write came to; `created` and `deleted` say that the object came into being or is gone."""
 
-    object: T
-    body: bytes
+    shown: Shown[T]
     created: bool = False
     deleted: bool = False
+
+    @property
+    def object(self) -> T:
+        return self.shown.object
+
+    @property
+    def body(self) -> bytes:
+        return self.shown.body
 
 
 class Registry(Generic[T]):
@@ -187,14 +215,14 @@ class Registry(Generic[T]):
         try:
             self._check(name, begun.errors)
             if call.context.dry_run:
-                return Written(obj, codec.encode(obj), created=True)
+                return Written(Unstored(obj), created=True)
             try:
                 entry = await self.storage.create(obj)
             except KeyExists:
                 await self.storage.catch_up()
                 raise _NameTaken(name) from None
             stored = True
-            return Written(entry.object, entry.body, created=True)
+            return Written(entry, created=True)
         finally:
             await begun.finish(stored)
 
@@ -265,16 +293,15 @@ class Registry(Generic[T]):
         try:
             self._check(name, begun.errors)
             new = begun.obj
-            body = codec.encode(new)
-            if body == entry.body:
-                return Written(old, body)
+            if codec.encode(new) == entry.body:
+                return Written(entry)
             if call.context.dry_run:
-                return Written(new, body)
+                return Written(Unstored(new))
             if self._is_finished(meta, old_meta, new):
                 return await self._delete_finished(call, entry, new)
             written = await self.storage.update(new, expected=entry.revision)
             stored = True
-            return Written(written.object, written.body)
+            return Written(written)
         except Conflict:
             # Asked again, a client that named a version is told that it is not the stored one.
             await self.storage.catch_up()
@@ -371,7 +398,7 @@ class Registry(Generic[T]):
         await self.storage.delete(entry.name, entry.namespace, expected=entry.revision)
         if self.strategy.after_delete is not None:
             await self.strategy.after_delete(call.context, new)
-        return Written(new, codec.encode(new), deleted=True)
+        return Written(Unstored(new), deleted=True)
 
 
 class _NameTaken(Exception):
