@@ -1,0 +1,208 @@
+"""Who watches a resource, and how an event finds them.
+
+Each watcher stands in one bucket, the narrowest that its selectors allow: one object, one value of an indexed field, one
+namespace, or all. An event looks into the few buckets that can hold someone who cares, so that a pod's event does not walk the
+watches of five thousand kubelets. The queue to a watcher is bounded: who falls behind is ended, and lists anew.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pinnace.apiserver.storage.entry import Entry
+from pinnace.component.clock import Clock, Hold
+from pinnace.machinery.selectors import FieldSelector, LabelSelector
+
+# Events that may wait for one watcher; their bytes are shared with everyone else.
+QUEUE_LIMIT_EVENTS = 10_000
+
+
+class EventType(StrEnum):
+    """What happened, as a watcher sees it through its selectors."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+class Change:
+    """One write to one object: what was there, what is there. Encodes itself once per type it is seen as."""
+
+    __slots__ = ("_lines", "entry", "previous", "revision", "time")
+
+    def __init__(self, revision: int, entry: Entry[Any] | None, previous: Entry[Any] | None, time: float) -> None:
+        self.revision = revision
+        self.entry = entry
+        self.previous = previous
+        self.time = time
+        self._lines: dict[EventType, WatchEvent] = {}
+
+    def seen_as(self, kind: EventType) -> "WatchEvent":
+        """Return the event as one type; what leaves a selection is shown as it was, at the revision of its leaving."""
+        event = self._lines.get(kind)
+        if event is None:
+            if kind is EventType.DELETED:
+                assert self.previous is not None, "what is deleted was there"
+                shown = self.previous.at(self.revision)
+            else:
+                assert self.entry is not None, "what is added or modified is there"
+                shown = self.entry
+            event = self._lines[kind] = WatchEvent(kind, shown)
+        return event
+
+
+class WatchEvent:
+    """An event as it is sent; the line is encoded when first asked for, then shared."""
+
+    __slots__ = ("_line", "entry", "type")
+
+    def __init__(self, kind: EventType, entry: Entry[Any]) -> None:
+        self.type = kind
+        self.entry = entry
+        self._line: bytes | None = None
+
+    @property
+    def line(self) -> bytes:
+        """The event as JSON and a newline."""
+        if self._line is None:
+            self._line = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.entry.body)
+        return self._line
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a list or watch picks; empty strings and selectors pick everything."""
+
+    namespace: str
+    labels: LabelSelector
+    fields: FieldSelector
+
+    def matches(self, entry: Entry[Any]) -> bool:
+        if self.namespace and entry.namespace != self.namespace:
+            return False
+        return self.labels.matches(entry.labels) and self.fields.matches(entry.fields)
+
+    def see(self, change: Change) -> "WatchEvent | None":
+        """Return a change as it looks through the selection, None when it does not show."""
+        is_in = change.entry is not None and self.matches(change.entry)
+        was_in = change.previous is not None and self.matches(change.previous)
+        if is_in:
+            return change.seen_as(EventType.MODIFIED if was_in else EventType.ADDED)
+        return change.seen_as(EventType.DELETED) if was_in else None
+
+
+class Watcher:
+    """One client's watch: an iterator of batches of events, ended by `close`, or by itself when it falls behind.
+
+    `after` is the revision the client knows; nothing at or before it is delivered.
+    """
+
+    def __init__(self, selection: Selection, after: int, initial: Iterable[WatchEvent], clock: Clock) -> None:
+        self.selection = selection
+        self.is_too_slow = False
+        self._after = after
+        self._clock = clock
+        self._waiting = list(initial)
+        self._hold: Hold | None = clock.hold("watch event") if self._waiting else None
+        self._arrived = asyncio.Event()
+        self._closed = False
+        if self._waiting:
+            self._arrived.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that happened has been handed over."""
+        return not self._waiting
+
+    def offer(self, change: Change) -> None:
+        """Queue a change if it shows through the selection."""
+        if change.revision <= self._after or self._closed:
+            return
+        event = self.selection.see(change)
+        if event is None:
+            return
+        if len(self._waiting) >= QUEUE_LIMIT_EVENTS:
+            self.is_too_slow = True
+            self.close()
+            return
+        self._waiting.append(event)
+        if self._hold is None:
+            self._hold = self._clock.hold("watch event")
+        self._arrived.set()
+
+    def close(self) -> None:
+        """End the iteration; what waits is dropped."""
+        self._closed = True
+        self._waiting.clear()
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
+        self._arrived.set()
+
+    def __aiter__(self) -> AsyncIterator[tuple[WatchEvent, ...]]:
+        return self
+
+    async def __anext__(self) -> tuple[WatchEvent, ...]:
+        while not self._waiting:
+            if self._closed:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        batch, self._waiting = tuple(self._waiting), []
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
+        return batch
+
+
+_Bucket = tuple[str, ...]
+_ALL: _Bucket = ()
+
+
+class Watchers:
+    """The watchers of one resource by bucket."""
+
+    def __init__(self, indexed: frozenset[str]) -> None:
+        self._indexed = tuple(sorted(indexed))
+        self._buckets: dict[_Bucket, set[Watcher]] = defaultdict(set)
+
+    def __iter__(self) -> Iterator[Watcher]:
+        return iter([watcher for bucket in self._buckets.values() for watcher in bucket])
+
+    def add(self, watcher: Watcher) -> None:
+        self._buckets[self._bucket(watcher.selection)].add(watcher)
+
+    def remove(self, watcher: Watcher) -> None:
+        bucket = self._bucket(watcher.selection)
+        self._buckets[bucket].discard(watcher)
+        if not self._buckets[bucket]:
+            del self._buckets[bucket]
+
+    def offer(self, change: Change) -> None:
+        """Hand a change to everyone it may concern."""
+        for bucket in self._concerned(change):
+            for watcher in tuple(self._buckets.get(bucket, ())):
+                watcher.offer(change)
+
+    def _bucket(self, selection: Selection) -> _Bucket:
+        name = selection.fields.exact("metadata.name")
+        if name is not None:
+            return ("name", name)
+        for field in self._indexed:
+            value = selection.fields.exact(field)
+            if value is not None:
+                return ("field", field, value)
+        return ("namespace", selection.namespace) if selection.namespace else _ALL
+
+    def _concerned(self, change: Change) -> Iterable[_Bucket]:
+        shown = change.entry or change.previous
+        assert shown is not None, "a change has a before or an after"
+        buckets = {_ALL: None, ("name", shown.name): None, ("namespace", shown.namespace): None}
+        for entry in (change.entry, change.previous):
+            if entry is not None:
+                for field in self._indexed:
+                    buckets["field", field, entry.fields.get(field, "")] = None
+        return buckets

@@ -1,0 +1,1 @@
+"""One plug-in a file, each under upstream's name."""
