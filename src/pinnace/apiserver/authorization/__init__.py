@@ -12,6 +12,7 @@ from pinnace.apiserver.authorization.interface import (
     refusal,
     require,
 )
+from pinnace.apiserver.authorization.node import NodeAuthorizer
 
 __all__ = [
     "ALLOWED",
@@ -22,6 +23,7 @@ __all__ = [
     "Authorizers",
     "BootstrapAuthorizer",
     "Decision",
+    "NodeAuthorizer",
     "Verdict",
     "check",
     "refusal",
