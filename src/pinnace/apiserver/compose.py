@@ -21,6 +21,7 @@ from pinnace.apiserver.authorization import Authorizer, BootstrapAuthorizer
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.discovery import Discovery
 from pinnace.apiserver.endpoints import scale, subresources
+from pinnace.apiserver.endpoints.reviews import Reviews
 from pinnace.apiserver.endpoints.router import Specials
 from pinnace.apiserver.endpoints.tokens import token_handler
 from pinnace.apiserver.hooks import Hooks
@@ -76,6 +77,8 @@ def api_server(
         ),
     ))
     authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
+    authorizer = authorizer or BootstrapAuthorizer()
+    reviews = Reviews(bearer, authorizer, audiences)
     hooks = Hooks(config, registries.objects, clock, {"client-ca-file": client_ca_pem} if client_ca_pem else {})
     discovery, openapi = Discovery(), OpenApi()
     return ApiServer(
@@ -84,9 +87,9 @@ def api_server(
         identity=identity,
         registries=registries,
         authenticator=RequestAuthenticator(authenticators),
-        authorizer=authorizer or BootstrapAuthorizer(),
+        authorizer=authorizer,
         admission=AdmissionChain((*default_plugins(registries.objects, identity), *admission_plugins)),
-        specials={**_own_specials(issuer), **(specials or {})},
+        specials={**_own_specials(issuer), **reviews.handlers(), **(specials or {})},
         paths=NonResourcePaths(
             store=store,
             metrics=metrics,
