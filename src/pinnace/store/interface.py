@@ -11,7 +11,8 @@ kind and no user. Semantics follow etcd's: github.com/etcd-io/etcd, `api_guarant
     ├── Compacted        a read or watch from before the history that is kept
     ├── FutureRevision   a read at a revision that has not been written
     ├── WatchTooSlow     a watcher fell so far behind that its queue was dropped
-    └── Unavailable      nothing can be written now; the text says why
+    ├── Unavailable      nothing can be written now; the text says why
+    └── CannotOpen       the store's file is in use, damaged or not ours
 """
 
 from abc import abstractmethod
@@ -66,6 +67,10 @@ class WatchTooSlow(StoreError):
 
 class Unavailable(StoreError):
     """The store cannot write."""
+
+
+class CannotOpen(StoreError):
+    """The store could not be opened; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
