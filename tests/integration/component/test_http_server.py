@@ -2,6 +2,8 @@ import asyncio
 import io
 import socket
 import ssl
+import sys
+import warnings
 
 import aiohttp
 import pytest
@@ -10,7 +12,7 @@ from pinnace.component.clock import RealClock
 from pinnace.component.http import BodyTooLarge, Headers, Request, Response, Upgrade
 from pinnace.component.http import server as server_module
 from pinnace.component.http.server import Limits, serve
-from pinnace.component.tls import CertificateAuthority, certificate_facts, client_context, server_context
+from pinnace.component.tls import CertificateAuthority, certificate_facts, client_context, server_context, use_key_pair
 
 CLOCK = RealClock()
 LIMIT = 3 * 1024 * 1024
@@ -300,3 +302,70 @@ async def test_client_refuses_a_server_of_another_authority(server):
 def test_head_limit_is_gos_default():
     """The limit on heads is the one that clients of upstream know."""
     assert server_module.HEAD_LIMIT_BYTES == 1 << 20
+
+
+async def test_server_shows_a_renewed_certificate_without_a_restart(authority):
+    """A key pair put into a context in use is shown to new connections, and old ones go on."""
+    now = CLOCK.time()
+    context = server_context(authority.issue_server("old", ["localhost"], now), authority.certificate_pem)
+    async with serve(handle, "127.0.0.1", 0, ssl_context=context, clock=CLOCK) as server:
+        seen = []
+        first_reader, first_writer = await dial(server, authority)
+        use_key_pair(context, authority.issue_server("new", ["localhost"], now))
+        _, second_writer = await dial(server, authority)
+        for writer in (first_writer, second_writer):
+            der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            seen.append(certificate_facts(der).common_name)
+        assert seen == ["old", "new"]
+        first_writer.write(b"GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(first_reader.read(), 5)).startswith(b"HTTP/1.1 200 OK")
+        second_writer.close()
+
+
+async def test_server_refuses_tls_1_1(server, authority):
+    """Old versions of TLS get no connection."""
+    context = client_context(authority.certificate_pem)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises((ssl.SSLError, ConnectionResetError)):
+        await asyncio.open_connection("127.0.0.1", server.port, ssl=context, server_hostname="localhost")
+
+
+async def test_server_runs_under_uvloop_too():
+    """The loop of production serves, streams and upgrades like the one of the tests."""
+    script = (
+        "import asyncio, sys, uvloop\n"
+        "from pinnace.component.clock import RealClock\n"
+        "from pinnace.component.http import Headers, Response, Upgrade\n"
+        "from pinnace.component.http.client import HttpClient\n"
+        "from pinnace.component.http.server import serve\n"
+        "from pinnace.component.tls import CertificateAuthority, client_context, server_context\n"
+        "async def handle(request):\n"
+        "    if request.path == '/up':\n"
+        "        async def run(stream):\n"
+        "            while data := await stream.read():\n"
+        "                await stream.write(data.upper())\n"
+        "        return Upgrade(Headers({'Connection': 'Upgrade', 'Upgrade': 'SPDY/3.1'}), run)\n"
+        "    return Response(body=b'plain')\n"
+        "async def main():\n"
+        "    clock = RealClock()\n"
+        "    ca = CertificateAuthority.create('ca', clock.time())\n"
+        "    tls = server_context(ca.issue_server('s', ['localhost'], clock.time()), ca.certificate_pem)\n"
+        "    async with serve(handle, '127.0.0.1', 0, ssl_context=tls, clock=clock) as server:\n"
+        "        client = HttpClient(f'https://localhost:{server.port}', client_context(ca.certificate_pem))\n"
+        "        print((await client.request('GET', '/')).body.decode())\n"
+        "        up = await client.upgrade('POST', '/up', headers=Headers({'Connection': 'Upgrade', 'Upgrade': 'SPDY/3.1'}))\n"
+        "        await up.stream.write(b'tunnel')\n"
+        "        print((await up.stream.read()).decode())\n"
+        "        await up.stream.close()\n"
+        "        await client.close()\n"
+        "uvloop.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (out, process.returncode) == (b"plain\nTUNNEL\n", 0), err.decode()
