@@ -17,7 +17,7 @@ import time
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Protocol, Self
 
@@ -64,9 +64,11 @@ class Hold:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._token is not None:
-            _entered.reset(self._token)
-            self._token = None
+        token, self._token = self._token, None
+        if token is not None:
+            # A generator may be entered in one task and left in another, whose context never knew of the hold.
+            with suppress(ValueError):
+                _entered.reset(token)
         self.release()
 
 

@@ -194,3 +194,18 @@ async def test_sleep_inside_a_hold_suspends_it():
     assert seen[0]["a request"] == 1
     assert clock.held() == {}
     assert clock.monotonic() == 5.0
+
+
+async def test_hold_left_in_another_task_is_released():
+    """A hold entered by one task can end in another, as fixtures and generators do."""
+    clock = VirtualClock()
+    hold = clock.hold("a fixture")
+
+    async def enter() -> None:
+        hold.__enter__()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(enter())
+    assert clock.held() == {"a fixture": 1}
+    hold.__exit__()
+    assert clock.held() == {}
