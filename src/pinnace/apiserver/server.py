@@ -138,9 +138,9 @@ class ApiServer(Services):
             text = "Too many requests, please try again later.\n"
             return plain(429, text, ("Retry-After", str(RETRY_AFTER_SECONDS)))
         except TimeoutError:
-            error = errors.timeout("request did not complete within the allotted timeout")
-            error.details = errors.NO_DETAILS
-            return respond_error(request, error)
+            late = errors.timeout("request did not complete within the allotted timeout")
+            late.details = errors.NO_DETAILS
+            return respond_error(request, late)
         except StoreError as failure:
             return respond_error(request, _of_store(failure))
         except Exception as failure:  # noqa: BLE001 - a bug must cost one request, not the server

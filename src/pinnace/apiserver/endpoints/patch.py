@@ -91,7 +91,7 @@ class Changes:
         self._validation = validation
         self._tree, duplicates = _read(kind, data)
         self._duplicates = [f"json patch {text}" if kind is PatchType.JSON else text for text in duplicates]
-        self.shown = data.decode("utf-8", "replace")
+        self._shown = data.decode("utf-8", "replace")
 
     def apply_to(self, body: bytes) -> Any:
         """Return the patched tree.
@@ -106,10 +106,14 @@ class Changes:
                 *(f'unknown field "{path}"' for path in codec.unknown_fields(self._cls, result)),
             ]
             if found and self._validation == "Strict":
-                shown = go_map(self._tree) if self.kind is PatchType.STRATEGIC else self.shown
+                shown = go_map(self._tree) if self.kind is PatchType.STRATEGIC else self._shown
                 raise _invalid_patch(shown, "strict decoding error: " + ", ".join(found))
             self.warnings = found
         return result
+
+    def shown_with(self, result: Any) -> str:
+        """Return what an error about the patched tree shows: a strategic patch itself, else the result."""
+        return go_map(self._tree) if self.kind is PatchType.STRATEGIC else msgspec.json.encode(result).decode()
 
 
 def _read(kind: PatchType, data: bytes) -> tuple[Any, list[str]]:
@@ -187,8 +191,7 @@ def _decoded(scope: Scope, tree: Any, changes: Changes) -> Any:
         strict.check_types(cls, tree)
         return codec.convert(cls, tree)
     except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
-        shown = go_map(changes._tree) if changes.kind is PatchType.STRATEGIC else msgspec.json.encode(tree).decode()
-        raise _invalid_patch(shown, str(error)) from error
+        raise _invalid_patch(changes.shown_with(tree), str(error)) from error
 
 
 def _invalid_patch(shown: str, detail: str) -> ApiError:

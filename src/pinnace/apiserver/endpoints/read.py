@@ -3,6 +3,8 @@
 Upstream: apiserver `endpoints/handlers/get.go`, `watch.go`. What a resourceVersion means is the storage's business.
 """
 
+from typing import Any
+
 from pinnace.apiserver.endpoints.options import ListOptions, bad_version_message, list_options, parse_version
 from pinnace.apiserver.endpoints.present import present, present_page
 from pinnace.apiserver.endpoints.scope import Scope
@@ -30,7 +32,7 @@ async def list_(scope: Scope) -> Response:
     return present_page(scope, await list_page(scope, options))
 
 
-async def list_page(scope: Scope, options: ListOptions) -> "Page[object]":
+async def list_page(scope: Scope, options: ListOptions) -> Page[Any]:
     """Read what a list selects."""
     version = options.resource_version
     if version and not (version.isascii() and version.isdigit()) and not options.continue_:

@@ -80,7 +80,9 @@ class Reviews:
             return _answer(scope, replace(review, status=TokenReviewStatus(error=str(error))))
         groups = user.groups if ALL_AUTHENTICATED in user.groups else (*user.groups, ALL_AUTHENTICATED)
         status = TokenReviewStatus(
-            authenticated=True, user=_wire(user, groups), audiences=tuple(one for one in audiences if one in self._audiences)
+            authenticated=True,
+            user=_wire(user, groups),
+            audiences=tuple(one for one in audiences if one in self._audiences),
         )
         return _answer(scope, replace(review, status=status))
 
@@ -195,9 +197,7 @@ def _shown(attributes: NonResourceAttributes) -> dict[str, str]:
     return {"Path": attributes.path, "Verb": attributes.verb}
 
 
-def _attribute_errors(
-    resource: ResourceAttributes | None, other: NonResourceAttributes | None
-) -> Iterator[FieldError]:
+def _attribute_errors(resource: ResourceAttributes | None, other: NonResourceAttributes | None) -> Iterator[FieldError]:
     if resource is not None and other is not None:
         yield invalid(_NON_RESOURCE, _shown(other), "cannot be specified in combination with resourceAttributes")
     if resource is None and other is None:

@@ -46,11 +46,9 @@ def _mirror(node: inspect.Type, made: dict[type, Any], within: tuple[type, ...])
     """Return a type with the same structure that forbids unknown fields and takes any scalar."""
     node = _plain(node)
     if isinstance(node, inspect.DictType):
-        value = _mirror(node.value_type, made, within)
-        return dict[str, value | None] if value is not Any else dict[str, Any]
+        return dict.__class_getitem__((str, _nullable(_mirror(node.value_type, made, within))))
     if isinstance(node, inspect.VarTupleType):
-        item = _mirror(node.item_type, made, within)
-        return list[item | None] if item is not Any else list[Any]
+        return list.__class_getitem__(_nullable(_mirror(node.item_type, made, within)))
     if not isinstance(node, inspect.StructType):
         return Any
     if node.cls in within:

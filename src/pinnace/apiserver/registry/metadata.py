@@ -156,7 +156,8 @@ def duplicate_owner_warnings(owners: Sequence[OwnerReference]) -> tuple[tuple[Ow
     if not doubled:
         return tuple(owners), []
     listed = ", ".join(doubled)
-    return tuple(order), [
-        f".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may "
+    text = (
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may "
         f"reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {listed}"
-    ]
+    )
+    return tuple(order), [text]

@@ -115,11 +115,9 @@ class Registry(Generic[T]):
         self.resource = resource
         self.strategy = strategy
         self.storage = storage
-        self._has_status = any(sub.name == "status" for sub in resource.subresources)
-        # Objects without the field (token reviews) have no status to reset.
-        fields: Sequence[str] = resource.type.__struct_fields__ if resource.type is not None else ()
-        self._status: Any = getattr(resource.type(), "status", None) if "status" in fields and resource.type else None
-        self._has_status = self._has_status and "status" in fields
+        # Kinds without the field (token reviews) have no status to reset.
+        self._status: Any = getattr(resource.type(), "status", None)
+        self._has_status = resource.subresource("status") is not None and self._status is not None
 
     # ── errors ──
 

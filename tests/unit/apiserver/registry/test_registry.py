@@ -102,7 +102,7 @@ async def test_create_refuses_a_taken_name():
         with pytest.raises(AlreadyExists, match=r'^configmaps "a" already exists'):
             await harness.create()
         await harness.delete()
-        with pytest.raises(AlreadyExists, match="^object is being deleted: "):
+        with pytest.raises(AlreadyExists, match=r"^object is being deleted: "):
             await harness.create()
 
 
@@ -164,7 +164,7 @@ async def test_update_demands_a_version_where_the_kind_does():
     async with registry_of(ConfigMap, Strategy(allow_unconditional_update=False)) as harness:
         made = await harness.create()
         with pytest.raises(
-            Invalid, match='configmaps "a" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified'
+            Invalid, match=r'configmaps "a" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified'
         ):
             await harness.put(replace(made, metadata=replace(made.metadata, resource_version="")))
 
