@@ -6,7 +6,7 @@ The label grammar is upstream's (apimachinery `pkg/labels/selector.go`): require
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol

@@ -1,0 +1,1 @@
+"""Texts to plain trees, bounded, with what clients must be told about them."""

@@ -1,0 +1,122 @@
+"""JSON to a plain tree, as sigs.k8s.io/json reads it: errors in the words of Go's decoder, duplicate keys reported.
+
+Of two values under one key the later counts, and of two maps the keys of both. NaN and Infinity, which Python would accept, are
+refused; so is nesting deeper than Python's reader goes.
+"""
+
+import json
+from typing import Any, NoReturn
+
+from pinnace.machinery.codec.parsed import Parsed
+from pinnace.machinery.field import go_quoted
+
+
+class _Object(dict[str, Any]):
+    """A map that remembers which of its keys came twice."""
+
+    __slots__ = ("twice",)
+    twice: list[str]
+
+
+def parse(data: bytes) -> Parsed:
+    """Read a text.
+
+    Raises:
+        ValueError: it is no JSON; the message is Go's.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "replace")
+    if text.startswith("\ufeff"):
+        raise ValueError("invalid character 'ï' looking for beginning of value")
+    try:
+        tree = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(_go_message(text, error)) from error
+    except RecursionError as error:
+        raise ValueError("exceeded max depth") from error
+    duplicates: list[str] = []
+    _collect(tree, "", duplicates)
+    return Parsed(tree, tuple(duplicates))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = _Object()
+    out.twice = []
+    for key, value in pairs:
+        if key in out:
+            out.twice.append(key)
+            if isinstance(value, dict) and isinstance(out[key], dict):
+                value = _merged(out[key], value)
+        out[key] = value
+    return out
+
+
+def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    both = _Object({**first, **second})
+    both.twice = [*getattr(first, "twice", ()), *getattr(second, "twice", ()), *(key for key in second if key in first)]
+    return both
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"invalid character '{name.lstrip('-')[0]}' looking for beginning of value")
+
+
+def _collect(tree: Any, path: str, found: list[str]) -> None:
+    if isinstance(tree, _Object):
+        for key in tree.twice:
+            found.append(f"duplicate field {go_quoted(f'{path}.{key}' if path else key)}")
+        for key, value in tree.items():
+            _collect(value, f"{path}.{key}" if path else key, found)
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            _collect(value, f"{path}[{index}]", found)
+
+
+_CONTEXTS = (
+    ("Expecting value", "looking for beginning of value"),
+    ("Expecting property name", "looking for beginning of object key string"),
+    ("Expecting ':'", "after object key"),
+    ("Extra data", "after top-level value"),
+    ("Invalid control character", "in string literal"),
+    ("Invalid \\\\escape", "in string escape code"),
+    ("Invalid \\escape", "in string escape code"),
+    ("Invalid \\\\uXXXX", "in \\u hexadecimal character escape"),
+    ("Illegal trailing comma", "looking for beginning of object key string"),
+)
+
+
+def _go_message(text: str, error: json.JSONDecodeError) -> str:
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+        return "unexpected end of JSON input"
+    where = next((words for start, words in _CONTEXTS if error.msg.startswith(start)), "")
+    if error.msg.startswith("Expecting ','"):
+        where = "after object key:value pair" if _inside_object(text, error.pos) else "after array element"
+    return f"invalid character {_go_character(text[error.pos])} {where or 'looking for beginning of value'}"
+
+
+def _inside_object(text: str, position: int) -> bool:
+    """Tell whether the innermost bracket that is open at a position is a map's."""
+    stack: list[str] = []
+    in_string = escaped = False
+    for character in text[:position]:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        elif character in "{[":
+            stack.append(character)
+        elif character in "}]" and stack:
+            stack.pop()
+    return bool(stack) and stack[-1] == "{"
+
+
+def _go_character(character: str) -> str:
+    special = {"'": "'\\''", '"': "'\"'", "\n": "'\\n'", "\t": "'\\t'", "\r": "'\\r'"}
+    return special.get(character) or f"'{character}'"
