@@ -6,7 +6,7 @@ in one uninterrupted step each. Upstream: client-go `tools/cache` (reflector.go,
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Never, TypeVar
 
 from msgspec import Struct
@@ -60,7 +60,7 @@ class Cache(Generic[T]):
         for key, obj in self._objects.items():
             self._enter(name, key, obj)
 
-    def by_index(self, name: str, value: str) -> list[T]:
+    def by_index(self, name: str, value: str) -> Sequence[T]:
         """Return the objects that an index has under a value, in the order of their arrival."""
         return [self._objects[key] for key in self._indexes[name].get(value, ())]
 

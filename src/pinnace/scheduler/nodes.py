@@ -8,7 +8,7 @@ Invariant: `requested` of a row is the sum over the pods that `add_pod` placed t
 Upstream: pkg/scheduler/framework/types.go NodeInfo, backend/cache/snapshot.go.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -244,8 +244,3 @@ def host_ports(pod: core_v1.Pod) -> frozenset[HostPort]:
         for port in container.ports
         if port.host_port
     )
-
-
-def demand_of(pod: core_v1.Pod, requests: Callable[[core_v1.Pod], Mapping[str, int]], scoring: Callable[[core_v1.Pod], Mapping[str, int]]) -> Demand:
-    """Return what a pod takes, by the given rules of counting."""
-    return Demand(dict(requests(pod)), dict(scoring(pod)), host_ports(pod))

@@ -30,14 +30,12 @@ class NodeResourcesFit(PreFilterPlugin, FilterPlugin, ScorePlugin):
     """Holds a pod to what nodes have left."""
 
     name = "NodeResourcesFit"
-    events = frozenset(
-        {
-            ClusterEvent.NODE_ADDED,
-            ClusterEvent.NODE_ALLOCATABLE_CHANGED,
-            ClusterEvent.POD_DELETED,
-            ClusterEvent.POD_CHANGED,
-        }
-    )
+    events = frozenset({
+        ClusterEvent.NODE_ADDED,
+        ClusterEvent.NODE_ALLOCATABLE_CHANGED,
+        ClusterEvent.POD_DELETED,
+        ClusterEvent.POD_CHANGED,
+    })
 
     def pre_filter(self, state: CycleState, pod: core_v1.Pod, nodes: NodeTable) -> Status:  # noqa: ARG002
         state.data[self.name] = pod_requests(pod)
