@@ -1,0 +1,1 @@
+"""Puts components together: certificates, files, and the one process that runs them all."""

@@ -10,6 +10,7 @@ Upstream: pkg/scheduler/framework/types.go NodeInfo, backend/cache/snapshot.go.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +48,8 @@ class NodeTable:
 
     def __init__(self) -> None:
         self.size = FIRST_ROWS
-        self.alive = np.zeros(self.size, dtype=np.bool_)
-        self.unschedulable = np.zeros(self.size, dtype=np.bool_)
+        self.alive: npt.NDArray[np.bool_] = np.zeros(self.size, dtype=np.bool_)
+        self.unschedulable: npt.NDArray[np.bool_] = np.zeros(self.size, dtype=np.bool_)
         self._names: list[str] = [""] * self.size
         self._nodes: list[core_v1.Node | None] = [None] * self.size
         self._rows: dict[str, int] = {}
@@ -231,7 +232,10 @@ class NodeTable:
                 del self._taints[taint]
 
 
-def _extended(column: npt.NDArray[np.generic], more: int, *, fill: object) -> npt.NDArray[np.generic]:
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+def _extended(column: npt.NDArray[_Scalar], more: int, *, fill: object) -> npt.NDArray[_Scalar]:
     return np.concatenate([column, np.full(more, fill, dtype=column.dtype)])
 
 

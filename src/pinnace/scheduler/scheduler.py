@@ -75,7 +75,7 @@ class Scheduler:
             return
         try:
             result = schedule(self._profile, pod, self._cache.nodes, self._random)
-        except Exception as error:  # a plug-in's bug must not stop all others' pods
+        except Exception as error:  # noqa: BLE001 - a plug-in's bug must not stop all others' pods
             _log.exception("scheduling cycle failed", pod=queued.key)
             self._queue.reject(queued, None)
             group.create_task(self._tell(pod, "SchedulerError", str(error)), name=f"scheduler error {queued.key}")
@@ -89,7 +89,8 @@ class Scheduler:
         await self._slots.acquire()
         hold = self._clock.hold("binding")
         task = group.create_task(self._bind(queued, result), name=f"bind {queued.key}")
-        task.add_done_callback(lambda _: (hold.release(), self._slots.release()))
+        task.add_done_callback(lambda _: self._slots.release())
+        task.add_done_callback(lambda _: hold.release())
         self._queue.finish_cycle()
 
     async def _bind(self, queued: QueuedPod, placement: Placement) -> None:

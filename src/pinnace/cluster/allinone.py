@@ -1,0 +1,185 @@
+"""All components of a cluster in one process and one event loop, each in a block inside the one it needs.
+
+    lock ▷ store ▷ API server ▷ listening socket ▷ informers ▷ controllers, scheduler
+
+Shutdown is the reverse, by the nesting alone. The components reach the API server in process, each under an identity of its own.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Never
+
+import msgspec
+
+from pinnace.apiserver.compose import api_server
+from pinnace.apiserver.config import ApiServerConfig
+from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.client.kubeconfig import Access, tree, write
+from pinnace.cluster.config import SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
+from pinnace.cluster.paths import ClusterPaths
+from pinnace.cluster.pki import ClusterPki, load_or_create, local_addresses, server_names
+from pinnace.component.clock import Clock
+from pinnace.component.http import Handler, UserInfo
+from pinnace.component.http.server import serve
+from pinnace.component.identity import Identity
+from pinnace.component.lifecycle import running
+from pinnace.component.logging import get_logger
+from pinnace.component.tls import certificate_facts, server_context, use_key_pair
+from pinnace.controllers.manager import ControllerManager
+from pinnace.scheduler import Scheduler, default_profile
+from pinnace.store.compaction import compact_regularly
+from pinnace.store.interface import Store
+from pinnace.store.memory import open_memory
+from pinnace.store.sqlite import open_sqlite
+
+# Seconds between looks at whether certificates are about to expire.
+RENEWAL_PERIOD_SECONDS = 3600.0 * 6
+_log = get_logger("cluster")
+
+
+class ClusterError(Exception):
+    """A cluster that cannot start; the text says what, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What a running server leaves for the commands to find."""
+
+    pid: int
+    server: str
+    version: str
+
+
+@contextmanager
+def locked(paths: ClusterPaths) -> Iterator[None]:
+    """Be the one server of a data folder.
+
+    Raises:
+        ClusterError: another one runs.
+    """
+    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ClusterError(f"a server already runs on {paths.root}: stop it with `pinnace down`") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(paths: ClusterPaths) -> bool:
+    """Tell whether a server runs on a data folder."""
+    try:
+        with locked(paths):
+            return False
+    except ClusterError:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+@asynccontextmanager
+async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, version: str) -> AsyncIterator[str]:
+    """Run a cluster while the body runs; gives the API server's URL once it is ready.
+
+    Raises:
+        ClusterError: it cannot start.
+    """
+    paths = ClusterPaths(config.data_dir)
+    paths.make()
+    with locked(paths):
+        names = (*server_names(SERVICE_ADDRESS),)
+        pki = load_or_create(paths.pki, clock.time(), names=names)
+        context = server_context(pki.server, pki.authority.certificate_pem)
+        async with _store(config, paths, clock) as store:
+            advertised = next(iter(local_addresses()), "127.0.0.1")
+            server = api_server(
+                ApiServerConfig(
+                    advertise_address=advertised, secure_port=config.port, service_cluster_ip_range=SERVICE_RANGE
+                ),
+                store,
+                clock=clock,
+                identity=identity,
+                signing_key=pki.signing_key,
+                client_ca_pem=pki.authority.certificate_pem.decode(),
+            )
+            async with server.running(), _listening(config, server.handle, context, clock) as port:
+                url = f"https://127.0.0.1:{port}"
+                write(paths.admin_kubeconfig, tree(config.name, admin_access(pki, url)))
+
+                async def renew() -> Never:
+                    async for _ in clock.ticker(RENEWAL_PERIOD_SECONDS):
+                        if certificate_facts(pki.server.certificate_pem).needs_renewal(clock.time()):
+                            renewed = load_or_create(paths.pki, clock.time(), names=names)
+                            use_key_pair(context, renewed.server)
+                            write(paths.admin_kubeconfig, tree(config.name, admin_access(renewed, url)))
+                            _log.info("certificates renewed")
+                    raise AssertionError("a ticker does not end")
+
+                async with running("certificate renewal", renew), _components(config, server.handle, clock, pki, store):
+                    state = ServerState(os.getpid(), url, version)
+                    paths.state.write_bytes(msgspec.json.encode(state))
+                    try:
+                        yield url
+                    finally:
+                        paths.state.unlink(missing_ok=True)
+
+
+def admin_access(pki: ClusterPki, url: str) -> Access:
+    """Return how the administrator reaches the cluster."""
+    return Access(url, pki.authority.certificate_pem, pki.admin.certificate_pem, pki.admin.key_pem)
+
+
+def _store(config: ClusterConfig, paths: ClusterPaths, clock: Clock) -> AbstractAsyncContextManager[Store]:
+    return open_memory(clock) if config.store is StoreKind.MEMORY else open_sqlite(paths.store, clock)
+
+
+@asynccontextmanager
+async def _listening(config: ClusterConfig, handler: Handler, context: object, clock: Clock) -> AsyncIterator[int]:
+    try:
+        listening = serve(handler, config.address, config.port, ssl_context=context, clock=clock)  # type: ignore[arg-type]
+        server = await listening.__aenter__()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ClusterError(
+                f"port {config.port} is in use: stop what listens there, or choose another with --port"
+            ) from error
+        raise ClusterError(f"cannot listen on {config.address}:{config.port}: {error.strerror or error}") from error
+    try:
+        yield server.port
+    finally:
+        await listening.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def _components(
+    config: ClusterConfig, handler: Handler, clock: Clock, pki: ClusterPki, store: Store
+) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        if not config.keep_history:
+            tasks.append(group.create_task(compact_regularly(store, clock), name="compaction"))
+        if config.with_controllers:
+            manager = ControllerManager(handler, clock, ca_pem=pki.authority.certificate_pem.decode())
+            tasks.append(group.create_task(manager.run(), name="controller manager"))
+        if config.with_scheduler:
+            client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")), user_agent="kube-scheduler")
+            informers = InformerFactory(client, clock)
+            source = random.Random()  # noqa: S311 - which of equally good nodes is no secret
+            scheduler = Scheduler(client, informers, clock, default_profile(client), source=source)
+            tasks += [
+                group.create_task(informers.run(), name="scheduler informers"),
+                group.create_task(scheduler.run(), name="scheduler"),
+            ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

@@ -1,0 +1,52 @@
+"""Where a cluster keeps its files: everything under one folder that only its owner may enter."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def default_data_dir(name: str) -> Path:
+    """Return where a cluster of this name lives when nobody says otherwise."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/pinnace") / name
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return Path(home) / "pinnace" / name
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPaths:
+    """The files of one cluster."""
+
+    root: Path
+
+    @property
+    def pki(self) -> Path:
+        return self.root / "pki"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store" / "state.db"
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        return self.root / "admin.kubeconfig"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "server.log"
+
+    @property
+    def state(self) -> Path:
+        """What a running server tells the commands: its process, its address."""
+        return self.root / "server.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the server while it runs."""
+        return self.root / "server.lock"
+
+    def make(self) -> None:
+        """Make the folders, for the owner alone."""
+        for folder in (self.root, self.pki, self.store.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.chmod(0o700)
