@@ -1,0 +1,1 @@
+"""The command line: parses, builds a configuration, calls; holds no rule."""

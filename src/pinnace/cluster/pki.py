@@ -50,7 +50,7 @@ def load_or_create(folder: Path, now: float, *, names: tuple[str, ...] = ()) -> 
 
 def server_names(service_ip: str) -> tuple[str, ...]:
     """Return what clients may call the server: by the Service's names, by this machine's name and addresses."""
-    service = "kubernetes.default.svc.cluster.local".split(".")
+    service = ["kubernetes", "default", "svc", "cluster", "local"]
     host = socket.gethostname()
     addresses = {service_ip, "127.0.0.1", "::1", *local_addresses()}
     return (*(".".join(service[:count]) for count in (1, 2, 3, 5)), "localhost", host, *sorted(addresses))

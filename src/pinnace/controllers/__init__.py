@@ -1,0 +1,1 @@
+"""Control loops: each watches what is, and moves it towards what is asked for."""

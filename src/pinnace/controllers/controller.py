@@ -74,7 +74,7 @@ class Controller(ABC):
             await asyncio.Event().wait()
         raise AssertionError("workers run until they are cancelled")
 
-    async def run_beside(self) -> None:
+    async def run_beside(self) -> None:  # noqa: B027 - most have nothing
         """Do what goes by the clock rather than by keys; nothing by default."""
 
     async def _work(self, queue: RateLimitingQueue[str]) -> Never:

@@ -65,8 +65,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _collect(tree: Any, path: str, found: list[str]) -> None:
     if isinstance(tree, _Object):
-        for key in tree.twice:
-            found.append(f"duplicate field {go_quoted(f'{path}.{key}' if path else key)}")
+        found.extend(f"duplicate field {go_quoted(f'{path}.{key}' if path else key)}" for key in tree.twice)
         for key, value in tree.items():
             _collect(value, f"{path}.{key}" if path else key, found)
     elif isinstance(tree, list):

@@ -96,7 +96,7 @@ class _Builder:
                     merged = {**self._source(source), **merged}
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                raise ValueError(f"yaml: line {key_node.start_mark.line + 1}: a key that is no scalar")
+                raise ValueError(f"yaml: line {key_node.start_mark.line + 1}: a key that is no scalar")  # noqa: TRY004 - the text is wrong, not its type here
             key = _key(key_node)
             if key in out:
                 line = key_node.start_mark.line + 1
@@ -107,7 +107,7 @@ class _Builder:
     def _source(self, node: yaml.Node) -> dict[str, Any]:
         tree = self.build(node)
         if not isinstance(tree, dict):
-            raise ValueError("yaml: map merge requires map or sequence of maps as the value")
+            raise ValueError("yaml: map merge requires map or sequence of maps as the value")  # noqa: TRY004
         return tree
 
 

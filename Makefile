@@ -1,0 +1,53 @@
+# `make up` and `make test` set up what they need on a fresh machine; everything else assumes one of them has run.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.PHONY: up down test test-long check lint types imports unit verify update bench clean
+
+up: $(VENV)/.installed  ## start a cluster and show that it answers
+	$(BIN)/pinnace up
+	$(BIN)/pinnace kubectl get namespaces || true
+
+down:  ## stop it; its state is kept
+	$(BIN)/pinnace down
+
+test: $(VENV)/.installed  ## every test that belongs into every run
+	scripts/install-test-tools
+	$(BIN)/pytest -m "not long"
+
+test-long: $(VENV)/.installed  ## soak, chaos, repetition, real waiting times
+	scripts/install-test-tools
+	$(BIN)/pytest -m long
+
+check: lint types imports unit  ## what a commit must pass
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy src tools hatch_build.py
+
+imports: $(VENV)/.installed
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed
+	$(BIN)/pytest -q tests/unit
+
+verify: $(VENV)/.installed  ## generated files are as generated
+	$(BIN)/python -m tools.generate_api --check
+
+update: $(VENV)/.installed  ## write generated files anew
+	$(BIN)/python -m tools.generate_api
+
+bench: $(VENV)/.installed  ## figures, each beside a bare server of the same run
+	$(BIN)/python bench/apiserver.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .cache
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	scripts/make-venv $(PYTHON) $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

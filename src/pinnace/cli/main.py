@@ -1,0 +1,48 @@
+"""The command `pinnace`: finds the subcommand and imports it only then, so that `--help` is quick."""
+
+from importlib import import_module
+
+import click
+
+from pinnace import KUBERNETES_VERSION, __version__
+
+# Subcommand → (module, one line of help): the help of the whole needs no import of the parts.
+COMMANDS = {
+    "up": ("up", "Start (or resume) a cluster in the background and wait until it answers."),
+    "down": ("down", "Stop the cluster; its state is kept."),
+    "delete": ("down", "Stop the cluster and remove everything it left."),
+    "status": ("status", "Show what runs, where, and how it is."),
+    "kubeconfig": ("kubeconfig", "Print the administrator's kubeconfig, or merge it into yours."),
+    "server": ("server", "Run the cluster in the foreground."),
+    "apiserver": ("server", "Run the API server alone, in the foreground."),
+    "kubectl": ("kubectl", "Run kubectl against the cluster."),
+    "doctor": ("doctor", "Check what this machine has, and say how to mend what is missing."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands by name, and their modules when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        found = COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        command: click.Command = getattr(import_module(f"pinnace.cli.{found[0]}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(f"{KUBERNETES_VERSION}+pinnace.{__version__}", prog_name="pinnace")
+def main() -> None:
+    """A Kubernetes control plane in one process."""
+
+
+if __name__ == "__main__":
+    main()

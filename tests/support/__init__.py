@@ -1,0 +1,1 @@
+"""What several test roots share: running clusters, kubectl binaries, waiting for a condition."""

@@ -1,0 +1,74 @@
+"""A cluster of a test's own, started and removed with the same commands a user types."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.kubectl import Kubectl, installed
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCluster:
+    """A cluster that `pinnace up` started."""
+
+    name: str
+    data_dir: Path
+    kubeconfig: Path
+
+    def pinnace(self, command: str, *arguments: str, check: bool = True, timeout: float = 120) -> str:
+        """Run one pinnace command against this cluster; stdout, or everything when it is not checked."""
+        done = subprocess.run(
+            [str(program()), command, *arguments, "--name", self.name, "--data-dir", str(self.data_dir)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+        )
+        if check:
+            assert done.returncode == 0, (
+                f"pinnace {command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.log()}"
+            )
+            return done.stdout
+        return done.stdout + done.stderr
+
+    def kubectl(self, version: str | None = None, namespace: str = "default") -> Kubectl:
+        """kubectl for this cluster: the given program, or the installed one."""
+        found = version or installed()
+        assert found, "no kubectl on PATH"
+        return Kubectl(found, self.kubeconfig, namespace)
+
+    def log(self, lines: int = 60) -> str:
+        """The last lines of every log file, for a failing test."""
+        files = sorted(self.data_dir.rglob("*.log"))
+        return "\n".join(
+            f"--- {path}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+            for path in files
+            if "pods" not in path.parts
+        )
+
+
+def program() -> Path:
+    """The console script beside the running interpreter."""
+    return Path(sys.executable).parent / "pinnace"
+
+
+@contextmanager
+def running_cluster(*arguments: str, folder: Path) -> Iterator[RunningCluster]:
+    """`pinnace up` with these arguments, and `pinnace delete` at the end, whatever happened between."""
+    name = "t" + uuid.uuid4().hex[:6]
+    cluster = RunningCluster(name, folder / name, folder / f"{name}.kubeconfig")
+    try:
+        cluster.pinnace("up", "--port", "0", *arguments)
+        yield cluster
+    finally:
+        cluster.pinnace("delete", check=False)
+        shutil.rmtree(cluster.data_dir, ignore_errors=True)
