@@ -15,7 +15,7 @@ class SchemasHook(BuildHookInterface[Any]):
         folder = Path(self.root) / "src/pinnace/api"
         sys.path.insert(0, str(folder))
         try:
-            import schemas  # noqa: PLC0415 - found only now
+            import schemas  # type: ignore[import-not-found]  # noqa: PLC0415 - found only now
         finally:
             sys.path.pop(0)
         target = folder / "schemas.bin"

@@ -31,7 +31,8 @@ def decode(cls: type[T], data: bytes) -> T:
         msgspec.ValidationError: a value does not fit its field.
     """
     try:
-        return _decoder(cls).decode(data)
+        decoder: msgspec.json.Decoder[T] = _decoder(cls)
+        return decoder.decode(data)
     except msgspec.ValidationError:
         return convert(cls, msgspec.json.decode(data))
 

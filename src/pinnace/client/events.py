@@ -5,6 +5,7 @@ client-go `tools/record`.
 """
 
 import asyncio
+import itertools
 from collections import OrderedDict
 from typing import Any
 
@@ -37,6 +38,8 @@ class EventRecorder:
         self._source = core_v1.EventSource(component=component, host=host)
         self._known: OrderedDict[tuple[str, ...], core_v1.Event] = OrderedDict()
         self._waiting: list[core_v1.Event] = []
+        # Several events may fall on one instant of a virtual clock, and need names of their own.
+        self._order = itertools.count()
         self._hold: Hold | None = None
         self._arrived = asyncio.Event()
 
@@ -68,7 +71,7 @@ class EventRecorder:
         stamp = timestamps.format(now)
         namespace = about.namespace or "default"
         return core_v1.Event(
-            metadata=ObjectMeta(name=f"{about.name}.{int(now * 1e9):x}", namespace=namespace),
+            metadata=ObjectMeta(name=f"{about.name}.{int(now * 1e9) + next(self._order):x}", namespace=namespace),
             involved_object=about,
             reason=reason,
             message=message,

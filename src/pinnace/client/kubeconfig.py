@@ -148,7 +148,7 @@ def _material(path: Path, holder: dict[str, Any], field: str) -> bytes:
     if data := holder.get(f"{field}-data"):
         return base64.b64decode(data)
     if file := holder.get(field):
-        return (path.parent / file).read_bytes()
+        return Path(path.parent, str(file)).read_bytes()
     return b""
 
 

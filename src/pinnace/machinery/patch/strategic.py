@@ -66,7 +66,8 @@ def _merge_map(tree: dict[str, Any], patch: dict[str, Any], schema: Schema) -> d
     if DIRECTIVE in patch:
         rest = {key: value for key, value in patch.items() if key != DIRECTIVE}
         if directive == "replace":
-            return _stripped(rest)
+            replaced: dict[str, Any] = _stripped(rest)
+            return replaced
         if directive == "delete":
             return {}
         if directive != "merge":
