@@ -86,7 +86,7 @@ def _fields(cls: type[Struct]) -> dict[str, inspect.Field]:
     return {item.encode_name: item for item in node.fields}
 
 
-def _plain(node: inspect.Type) -> tuple[inspect.Type, bool, str]:
+def plain_type(node: inspect.Type) -> tuple[inspect.Type, bool, str]:
     """Return the type without its wrapping, whether None is one of its values, and the scalar it stands for."""
     nullable, scalar = False, ""
     while True:
@@ -119,8 +119,13 @@ def _zero(node: inspect.Type) -> Any:
     return next((make() for kind, make in _ZEROS if isinstance(node, kind)), None)
 
 
+def field_types(cls: type[Struct]) -> dict[str, inspect.Type]:
+    """Return wire name → type of each field."""
+    return {name: item.type for name, item in _fields(cls).items()}
+
+
 def _mended(node: inspect.Type, tree: Any) -> Any:
-    node, nullable, scalar = _plain(node)
+    node, nullable, scalar = plain_type(node)
     if tree is None:
         return None if nullable else _zero(node)
     if scalar == "Quantity" and isinstance(tree, int | float) and not isinstance(tree, bool):
@@ -139,7 +144,7 @@ def _mended(node: inspect.Type, tree: Any) -> Any:
 
 
 def _unknown(node: inspect.Type, tree: Any, path: str) -> "Any":
-    node = _plain(node)[0]
+    node = plain_type(node)[0]
     if isinstance(node, inspect.StructType) and isinstance(tree, dict):
         fields = _fields(node.cls)
         for key, value in tree.items():

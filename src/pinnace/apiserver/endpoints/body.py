@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from pinnace.api import codec, resources
+from pinnace.api import codec, protobuf, resources
 from pinnace.api.meta_v1 import DeleteOptions
 from pinnace.apiserver.endpoints import strict
-from pinnace.apiserver.endpoints.negotiation import JSON, input_type
+from pinnace.apiserver.endpoints.negotiation import JSON, PROTOBUF, input_type
 from pinnace.component.http import BodyTooLarge, Request
 from pinnace.machinery.codec import json as json_codec
 from pinnace.machinery.codec import yaml as yaml_codec
@@ -53,6 +53,8 @@ async def read_object(request: Request, cls: type[T], api_version: str, *, valid
 def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validation: str, warnings: list[str]) -> T:
     """Decode a body; findings become an error under Strict, warnings under Warn."""
     kind = cls.__name__
+    if media == PROTOBUF:
+        data, media = _json_of(data, cls, api_version), JSON
     if media == JSON:
         try:
             obj = codec.decode(cls, data)
@@ -74,12 +76,26 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
     return _identified(obj, kind, api_version)
 
 
+def _json_of(data: bytes, cls: type[Struct], api_version: str) -> bytes:
+    """Return a protobuf body as JSON.
+
+    Raises:
+        BadRequest: it cannot be read.
+    """
+    try:
+        return msgspec.json.encode(protobuf.parse(data, cls))
+    except protobuf.ProtobufError as error:
+        raise _unhandled(cls.__name__, api_version, str(error)) from error
+
+
 def decode_options(data: bytes, media: str) -> DeleteOptions:
     """Decode the options in a DELETE's body; they may be of any group's version, or of none.
 
     Raises:
         BadRequest: they cannot be read, or are something else.
     """
+    if media == PROTOBUF:
+        data, media = _json_of(data, DeleteOptions, "v1"), JSON
     tree, _ = _parse(data, "DeleteOptions", media)
     kind, version = tree.get("kind") or "DeleteOptions", tree.get("apiVersion") or "v1"
     if kind != "DeleteOptions":

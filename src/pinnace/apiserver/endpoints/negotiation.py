@@ -1,7 +1,7 @@
 """Which media type an answer has: JSON, YAML, a Table or metadata only, pretty or compact.
 
 Invariant: the first acceptable clause in order of q decides, and a clause that asks for a transform which does not exist is
-passed over, not an error, as long as another clause fits. Protobuf is not spoken: a client that lists JSON too gets JSON, one
+passed over, not an error, as long as another clause fits. Protobuf is read but not written: a client that lists JSON too gets JSON, one
 that does not gets 406. Upstream: apiserver `endpoints/handlers/negotiation`, `responsewriters`.
 """
 
@@ -13,6 +13,7 @@ from pinnace.machinery.errors import NO_DETAILS, NotAcceptable, UnsupportedMedia
 
 JSON = "application/json"
 YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 REPRESENTATIONS = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 _STREAMS = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
 
@@ -140,7 +141,7 @@ def negotiate_error(request: Request) -> Output:
 
 
 def input_type(request: Request) -> str:
-    """Return the media type of the body, JSON or YAML.
+    """Return the media type of the body: JSON, YAML or protobuf.
 
     Raises:
         UnsupportedMediaType: it is anything else.
@@ -149,6 +150,6 @@ def input_type(request: Request) -> str:
     if not content_type or content_type == JSON:
         return JSON
     media = content_type.partition(";")[0].strip().lower()
-    if media in {JSON, YAML}:
+    if media in {JSON, YAML, PROTOBUF}:
         return media
     raise UnsupportedMediaType(UNKNOWN_FORMAT)
