@@ -21,7 +21,7 @@ from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.client.kubeconfig import Access, tree, write
-from pinnace.cluster.config import SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
+from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ClusterPki, load_or_create, local_addresses, server_names
 from pinnace.component.clock import Clock
@@ -167,7 +167,9 @@ async def _components(
         if not config.keep_history:
             tasks.append(group.create_task(compact_regularly(store, clock), name="compaction"))
         if config.with_controllers:
-            manager = ControllerManager(handler, clock, ca_pem=pki.authority.certificate_pem.decode())
+            manager = ControllerManager(
+                handler, clock, ca_pem=pki.authority.certificate_pem.decode(), cluster_cidr=CLUSTER_RANGE
+            )
             tasks.append(group.create_task(manager.run(), name="controller manager"))
         if config.with_scheduler:
             client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")), user_agent="kube-scheduler")

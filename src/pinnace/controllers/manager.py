@@ -12,7 +12,11 @@ from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.controllers.controller import Controller
+from pinnace.controllers.deployment import DeploymentController
+from pinnace.controllers.garbage_collector import GarbageCollector
 from pinnace.controllers.namespace import NamespaceController
+from pinnace.controllers.node_ipam import NodeIpamController
+from pinnace.controllers.node_lifecycle import NodeLifecycleController
 from pinnace.controllers.replicaset import ReplicaSetController
 from pinnace.controllers.root_ca_cert_publisher import RootCACertPublisher
 from pinnace.controllers.serviceaccount import ServiceAccountController
@@ -23,10 +27,11 @@ _ACCOUNTS = "system:serviceaccounts"
 class ControllerManager:
     """Runs every controller against one API server."""
 
-    def __init__(self, handler: Handler, clock: Clock, *, ca_pem: str) -> None:
+    def __init__(self, handler: Handler, clock: Clock, *, ca_pem: str, cluster_cidr: str) -> None:
         self._handler = handler
         self._clock = clock
         self._ca_pem = ca_pem
+        self._cluster_cidr = cluster_cidr
 
     async def run(self) -> Never:
         """Run for ever."""
@@ -41,8 +46,17 @@ class ControllerManager:
         raise AssertionError("controllers run until they are cancelled")
 
     def _controllers(self, informers: InformerFactory) -> Iterator[Controller]:
-        for made in (ServiceAccountController, NamespaceController, ReplicaSetController):
+        for made in (
+            ServiceAccountController,
+            NamespaceController,
+            NodeLifecycleController,
+            ReplicaSetController,
+            DeploymentController,
+            GarbageCollector,
+        ):
             yield made(self._client(made.name), informers, self._clock)
+        ipam = self._client(NodeIpamController.name)
+        yield NodeIpamController(ipam, informers, self._clock, cluster_cidr=self._cluster_cidr)
         name = RootCACertPublisher.name
         yield RootCACertPublisher(self._client(name), informers, self._clock, ca_pem=self._ca_pem)
 

@@ -77,7 +77,7 @@ async def running_cluster(*, seed: int = 0) -> AsyncIterator[Cluster]:
 def _components(
     handler: Handler, clock: Clock, source: random.Random
 ) -> Iterator[tuple[str, Coroutine[Any, Any, Never]]]:
-    manager = ControllerManager(handler, clock, ca_pem="")
+    manager = ControllerManager(handler, clock, ca_pem="", cluster_cidr="10.244.0.0/16")
     yield "controller manager", manager.run()
     client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")))
     informers = InformerFactory(client, clock)

@@ -1,0 +1,54 @@
+"""How pods of a node get their network: the CNI configuration that containerd reads, and names that belong to one cluster alone.
+
+`bridge` joins pods to the node, `host-local` gives addresses from the node's podCIDR, `portmap` opens hostPorts. The file is written
+once the node has its podCIDR; until then containerd says that the network is not ready, and so does the node. Two clusters on one
+machine share neither bridge nor addresses: both names come from the cluster's folder. Upstream: containernetworking's SPEC, 0.4.0.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CNI_VERSION = "0.4.0"
+
+
+@dataclass(frozen=True, slots=True)
+class PodNetwork:
+    """The names of a cluster's pod network on this machine: `bridge` fits into the kernel's 15 bytes."""
+
+    name: str
+    bridge: str
+
+
+def pod_network(root: Path) -> PodNetwork:
+    """Return the names that belong to the cluster in this folder."""
+    mark = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
+    return PodNetwork(name=f"pinnace-{mark}", bridge=f"pin{mark}")
+
+
+def conflist(network: PodNetwork, pod_cidr: str, data_dir: Path) -> str:
+    """Return the configuration for a node whose pods live in `pod_cidr`."""
+    bridge = {
+        "type": "bridge",
+        "bridge": network.bridge,
+        "isDefaultGateway": True,
+        "ipMasq": True,
+        "hairpinMode": True,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": pod_cidr}]], "dataDir": str(data_dir)},
+    }
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
+    return json.dumps({"cniVersion": CNI_VERSION, "name": network.name, "plugins": [bridge, portmap]}, indent=2)
+
+
+def write(folder: Path, data_dir: Path, network: PodNetwork, pod_cidr: str) -> bool:
+    """Put the configuration where containerd finds it; tell whether that changed anything."""
+    path, text = folder / "10-pinnace.conflist", conflist(network, pod_cidr, data_dir)
+    if path.exists() and path.read_text() == text:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")  # a name that containerd does not take for a configuration
+    temporary.write_text(text)
+    temporary.replace(path)
+    return True

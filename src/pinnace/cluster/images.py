@@ -1,0 +1,127 @@
+"""Images on the way into a cluster's containerd: the local ones, and every archive in `<data-dir>/images/`.
+
+What has been imported is remembered beside containerd's own data by name, size and time, so that a start imports only what is new. A
+file that is no image is reported and does not keep the cluster from starting.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pinnace.cluster.containerd_config import ContainerdError, ContainerdPaths, search_path
+from pinnace.cluster.local_images import demoapp_archive, pause_archive
+
+NAMESPACE = "k8s.io"
+_LOCAL = {"pause.tar": pause_archive, "demoapp.tar": demoapp_archive}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a start brought into containerd, and the complaints about what it could not."""
+
+    archives: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+class Images:
+    """The images of one containerd."""
+
+    def __init__(self, paths: ContainerdPaths, archives: Path) -> None:
+        self._paths = paths
+        self._archives = archives
+
+    async def import_new(self) -> Imported:
+        """Import the local images and the archives of the folder, as far as they are new.
+
+        Raises:
+            ContainerdError: the local images cannot be made or taken in; without them no pod starts.
+        """
+        known = self._known()
+        seen: dict[str, str] = {}
+        done, failures = [], []
+        for path in await asyncio.to_thread(self._wanted):
+            mark = _mark(path)
+            seen[str(path)] = mark
+            if known.get(str(path)) == mark:
+                continue
+            try:
+                await self.import_archive(path)
+                done.append(path.name)
+            except ContainerdError as error:
+                if path.parent != self._archives:
+                    raise
+                del seen[str(path)]
+                failures.append(str(error))
+        if seen != known:
+            self._remembered.write_bytes(msgspec.json.encode(seen))
+        return Imported(tuple(done), tuple(failures))
+
+    async def import_archive(self, path: Path) -> None:
+        """Import one OCI or docker archive.
+
+        Raises:
+            ContainerdError: it is none, or containerd refuses it.
+        """
+        await self._ctr("images", "import", str(path), what=f"cannot import {path}")
+
+    async def names(self) -> list[str]:
+        """Return the names of all images, without the digests that containerd lists beside them."""
+        listed = await self._ctr("images", "list", "--quiet", what="cannot list images")
+        return sorted(name for name in listed.split() if "@" not in name and not name.startswith("sha256:"))
+
+    @property
+    def _remembered(self) -> Path:
+        return self._paths.data / "pinnace-imported.json"
+
+    def _known(self) -> Mapping[str, str]:
+        try:
+            return msgspec.json.decode(self._remembered.read_bytes(), type=dict[str, str])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
+
+    def _wanted(self) -> list[Path]:
+        local = self._paths.root / "images"
+        local.mkdir(parents=True, exist_ok=True)
+        self._archives.mkdir(parents=True, exist_ok=True)
+        for name, make in _LOCAL.items():
+            if not (local / name).exists():
+                (local / f".{name}").write_bytes(make())
+                (local / f".{name}").replace(local / name)
+        offered = sorted(path for path in self._archives.iterdir() if path.is_file() and not path.name.startswith("."))
+        return [*(local / name for name in _LOCAL), *offered]
+
+    async def _ctr(self, *arguments: str, what: str) -> str:
+        program = shutil.which("ctr", path=search_path())
+        if program is None:
+            raise ContainerdError(f"{what}: ctr, which comes with containerd, is not installed: see `pinnace doctor`")
+        process = await asyncio.create_subprocess_exec(
+            program,
+            "--address",
+            str(self._paths.socket),
+            "--namespace",
+            NAMESPACE,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PATH": search_path()},
+        )
+        try:
+            output, complaint = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        if process.returncode != 0:
+            lines = complaint.decode(errors="replace").strip().splitlines()
+            raise ContainerdError(f"{what}: {lines[-1] if lines else 'ctr failed'}")
+        return output.decode()
+
+
+def _mark(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size}:{found.st_mtime_ns}"
