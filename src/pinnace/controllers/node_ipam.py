@@ -61,7 +61,7 @@ class NodeIpamController(Controller):
         count = 1 << max(self._bits - self._range.prefixlen, 0)
         for offset in range(count):
             index = (self._next + offset) % count
-            candidate = next(islice(self._range.subnets(new_prefix=self._bits), index, None))
+            candidate: Any = next(islice(self._range.subnets(new_prefix=self._bits), index, None))
             if not any(candidate.version == other.version and candidate.overlaps(other) for other in taken):
                 self._next = (index + 1) % count
                 return str(candidate)
