@@ -32,6 +32,7 @@ class Containerd:
         self.paths = paths
         self._machine = machine
         self._clock = clock
+        self._child: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> bool:
         """Start it, or find the one that runs; return once it answers. Tells whether it was started.
@@ -48,7 +49,7 @@ class Containerd:
         try:
             async with self._clock.timeout(START_LIMIT_SECONDS):
                 while not self._answers():
-                    if self.pid() is None:
+                    if self._has_ended():
                         raise ContainerdError(
                             f"containerd ended at once: {self._last_words()}; its log is {self.paths.log}"
                         )
@@ -94,7 +95,7 @@ class Containerd:
         command = ["containerd", "--config", str(self.paths.config), "--log-level", "warn"]
         try:
             with self.paths.log.open("ab") as log:
-                subprocess.Popen(
+                self._child = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -105,6 +106,10 @@ class Containerd:
                 )
         except OSError as error:
             raise ContainerdError(f"containerd cannot be started: {error.strerror}: see `pinnace doctor`") from error
+
+    def _has_ended(self) -> bool:
+        # A child that has just been started may have no command line yet; only its parent knows better.
+        return self.pid() is None if self._child is None else self._child.poll() is not None
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

@@ -20,6 +20,12 @@ _START = """#!/bin/sh
 exec httpd -f -p "${HOST:-0.0.0.0}:${PORT:-80}" -h /www
 """
 
+# Debian's busybox has no printenv.
+_PRINTENV = """#!/bin/sh
+[ $# -gt 0 ] || exec env
+exec awk 'BEGIN { for (i = 1; i < ARGC; i++) if (ARGV[i] in ENVIRON) print ENVIRON[ARGV[i]]; else code = 1; exit code }' "$@"
+"""
+
 _ANSWER = f"""#!/bin/sh
 address=$(ip route get "$REMOTE_ADDR" | sed -n 's/.* src \\([^ ]*\\).*/\\1/p')
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
@@ -87,8 +93,11 @@ def _demoapp_entries() -> Iterator[Entry]:
     yield Entry("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")
     yield Entry("bin/catatonit", data=static_program("catatonit", "catatonit"))
     yield Entry("bin/busybox", data=static_program("busybox", "busybox-static"))
-    for applet in _applets():
+    applets = _applets()
+    for applet in applets:
         yield Entry(f"bin/{applet}", link="busybox")
+    if "printenv" not in applets:
+        yield Entry("bin/printenv", data=_PRINTENV.encode())
     yield Entry("bin/demoapp", data=_START.encode())
     yield Entry("www/cgi-bin/index.cgi", data=_ANSWER.encode())
 
