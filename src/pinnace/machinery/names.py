@@ -85,7 +85,10 @@ def dns_subdomain(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001
 
 def dns_label(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001, FBT002
     """Check an RFC 1123 label: namespaces, containers, volumes, Services."""
-    return list(_check(_masked(name, prefix), LABEL_LIMIT, _matches_label, _LABEL_RULE, _LABEL, "my-name", "123-abc"))
+    masked = _masked(name, prefix)
+    if len(masked) <= LABEL_LIMIT and not _matches_label(masked) and _matches_subdomain(masked):
+        return ["must not contain dots"]
+    return list(_check(masked, LABEL_LIMIT, _matches_label, _LABEL_RULE, _LABEL, "my-name", "123-abc"))
 
 
 def dns_label_1035(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001, FBT002

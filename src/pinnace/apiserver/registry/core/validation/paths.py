@@ -1,0 +1,24 @@
+"""File paths in objects: relative ones that stay inside, absolute ones (upstream pkg/apis/core/validation)."""
+
+from collections.abc import Iterator
+
+from pinnace.machinery.field import FieldError, Path, invalid
+
+
+def local(text: str, path: Path) -> Iterator[FieldError]:
+    """Check a path that must be relative and not climb."""
+    if text.startswith("/"):
+        yield invalid(path, text, "must be a relative path")
+    yield from no_backsteps(text, path)
+
+
+def no_backsteps(text: str, path: Path) -> Iterator[FieldError]:
+    """Check that no part of a path is `..`."""
+    if ".." in text.split("/"):
+        yield invalid(path, text, "must not contain '..'")
+
+
+def absolute(text: str, path: Path) -> Iterator[FieldError]:
+    """Check that a path starts at the root."""
+    if not text.startswith("/"):
+        yield invalid(path, text, "must be an absolute path")
