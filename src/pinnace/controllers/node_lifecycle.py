@@ -82,7 +82,7 @@ class NodeLifecycleController(Controller):
         ready = _condition(node, "Ready")
         heartbeat = (ready.last_heartbeat_time or "") if ready is not None else ""
         lease = self._leases.cache.get(f"{LEASES}/{name}")
-        renewal = (lease.spec.renew_time or "") if lease is not None and lease.spec is not None else ""
+        renewal = (lease.spec.renew_time or "") if lease is not None else ""
         known = self._health.get(name)
         if known is None:
             age = 0.0

@@ -6,9 +6,18 @@ A kind that is not here behaves as `DEFAULT`: stored and served whole, with the 
 from collections.abc import Mapping
 from typing import Any
 
-from pinnace.apiserver.registry.core import pod
+from pinnace.apiserver.registry.apps import deployment, replica_set
+from pinnace.apiserver.registry.coordination import lease
+from pinnace.apiserver.registry.core import config_map, namespace, node, pod, service
 from pinnace.apiserver.registry.strategy import Strategy
 
 STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
+    ("", "configmaps"): config_map.STRATEGY,
+    ("", "namespaces"): namespace.STRATEGY,
+    ("", "nodes"): node.STRATEGY,
     ("", "pods"): pod.STRATEGY,
+    ("", "services"): service.STRATEGY,
+    ("apps", "deployments"): deployment.STRATEGY,
+    ("apps", "replicasets"): replica_set.STRATEGY,
+    ("coordination.k8s.io", "leases"): lease.STRATEGY,
 }
