@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
 from pinnace.cluster.containerd_config import ContainerdError, ContainerdPaths, Machine, render, search_path
@@ -32,7 +31,7 @@ class Containerd:
         self.paths = paths
         self._machine = machine
         self._clock = clock
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: int | None = None
 
     async def start(self) -> bool:
         """Start it, or find the one that runs; return once it answers. Tells whether it was started.
@@ -76,6 +75,7 @@ class Containerd:
 
     def pid(self) -> int | None:
         """Return the process that runs with our configuration, None when there is none."""
+        self._is_reaped()
         return next((pid for pid, words in command_lines() if str(self.paths.config) in words), None)
 
     def _prepare(self) -> None:
@@ -92,24 +92,37 @@ class Containerd:
             self.paths.log.replace(self.paths.log.with_suffix(".log.1"))
 
     def _spawn(self) -> None:
-        command = ["containerd", "--config", str(self.paths.config), "--log-level", "warn"]
-        try:
-            with self.paths.log.open("ab") as log:
-                self._child = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    cwd="/",
-                    env={**os.environ, "PATH": search_path()},
-                )
-        except OSError as error:
-            raise ContainerdError(f"containerd cannot be started: {error.strerror}: see `pinnace doctor`") from error
+        path = search_path()
+        program = shutil.which("containerd", path=path)
+        if program is None:
+            raise ContainerdError("containerd is not installed: see `pinnace doctor`")
+        appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        # Not a Popen: that one warns when it is forgotten while its process lives, and living on is the purpose here.
+        self._child = os.posix_spawn(
+            program,
+            ["containerd", "--config", str(self.paths.config), "--log-level", "warn"],
+            {**os.environ, "PATH": path},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.paths.log), appending, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
 
     def _has_ended(self) -> bool:
         # A child that has just been started may have no command line yet; only its parent knows better.
-        return self.pid() is None if self._child is None else self._child.poll() is not None
+        return self.pid() is None if self._child is None else self._is_reaped()
+
+    def _is_reaped(self) -> bool:
+        if self._child is not None:
+            try:
+                pid, _ = os.waitpid(self._child, os.WNOHANG)
+            except ChildProcessError:
+                pid = self._child
+            if pid:
+                self._child = None
+        return self._child is None
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

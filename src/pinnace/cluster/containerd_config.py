@@ -156,6 +156,7 @@ oom_score = 0
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+        Root = {_quoted(paths.state / "runc")}
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = {_quoted(paths.registries)}
 
