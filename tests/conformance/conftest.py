@@ -1,4 +1,4 @@
-"""A server of the whole cluster with a simulated node, and the kubectl programs that must work against it."""
+"""A running cluster, and the kubectl programs that must work against it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from support.namespaces import fresh_namespace
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    """One cluster for the session: every component, the memory store, one simulated node."""
+    """One cluster for the session, in memory."""
     folder = tmp_path_factory.mktemp("simulated")
-    with running_cluster("--store", "memory", "--runtime", "simulated", folder=folder) as cluster:
+    with running_cluster("--store", "memory", folder=folder) as cluster:
         yield cluster
 
 

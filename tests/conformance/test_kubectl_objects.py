@@ -23,6 +23,7 @@ spec:
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {colour: red}\n"
 
 
+@pytest.mark.needs_node
 def test_create_get_describe_delete_pod(kubectl: Kubectl) -> None:
     """A pod is created from a file, printed in every format, described and deleted."""
     assert kubectl("create", "-f", "-", stdin=POD) == "pod/web created\n"
@@ -74,6 +75,7 @@ def test_explain_prints_the_field_documentation(kubectl: Kubectl) -> None:
         assert "DESCRIPTION" in text
 
 
+@pytest.mark.needs_node
 def test_logs_print_what_the_container_wrote(kubectl: Kubectl) -> None:
     """Logs reach the user through the API server and the kubelet."""
     kubectl("create", "-f", "-", stdin=POD)
@@ -145,6 +147,7 @@ def test_edit_with_an_editor(kubectl_now: Kubectl, tmp_path: Path) -> None:
     assert kubectl_now.json("get", "configmap", "settings")["data"] == {"colour": "violet"}
 
 
+@pytest.mark.needs_node
 def test_deployment_is_created_scaled_and_deleted(kubectl: Kubectl) -> None:
     """create deployment brings pods; scale changes their number; deletion takes them along."""
     kubectl("create", "deployment", "demoapp", "--image=ikubernetes/demoapp:v1.0", "--replicas=3")
@@ -160,6 +163,7 @@ def test_deployment_is_created_scaled_and_deleted(kubectl: Kubectl) -> None:
     eventually(lambda: kubectl("get", "pods,replicasets", "-o", "name").split(), lambda names: not names, timeout=60)
 
 
+@pytest.mark.needs_node
 def test_rollout_status_and_get_all(kubectl_now: Kubectl) -> None:
     """rollout status waits for the deployment; get all -A lists it with its parts."""
     kubectl_now("create", "deployment", "front", "--image=example.org/front:1")
@@ -169,6 +173,7 @@ def test_rollout_status_and_get_all(kubectl_now: Kubectl) -> None:
         assert part in listed
 
 
+@pytest.mark.needs_node
 def test_wait_for_ready(kubectl: Kubectl) -> None:
     """wait returns when the condition holds, and times out with an error when it never does."""
     kubectl("create", "-f", "-", stdin=POD)
@@ -200,6 +205,7 @@ def test_api_resources_lists_all_groups(kubectl: Kubectl) -> None:
     assert len(lines) > 55
 
 
+@pytest.mark.needs_node
 def test_nodes_and_leases(kubectl: Kubectl, simulated: RunningCluster) -> None:
     """The lesson's first lines: a Ready node with its role, its whole object, and its lease."""
     header, *rows = kubectl("get", "node").splitlines()
@@ -252,3 +258,24 @@ def test_node_without_a_machine_is_unknown(kubectl: Kubectl, manifests: Path) ->
         assert kubectl.json("get", "no/node3")["spec"]["podCIDR"] == "10.244.20.0/24"
     finally:
         assert "deleted" in kubectl("delete", "no/node3")
+
+
+def test_deployment_makes_pods_that_wait_for_a_node(kubectl: Kubectl) -> None:
+    """create deployment brings pods that say why they wait; scale changes their number; deletion takes them along."""
+    kubectl("create", "deployment", "demoapp", "--image=ikubernetes/demoapp:v1.0", "--replicas=3")
+    eventually(lambda: kubectl("get", "pods", "-o", "name").split(), lambda names: len(names) == 3)
+    assert "0/3" in kubectl("get", "deployment", "demoapp")
+    eventually(lambda: kubectl("describe", "pods"), lambda text: "FailedScheduling" in text)
+    assert "scaled" in kubectl("scale", "deployment", "demoapp", "--replicas=1")
+    eventually(lambda: kubectl("get", "pods", "-o", "name").split(), lambda names: len(names) == 1)
+    kubectl("delete", "deployment", "demoapp", timeout=90)
+    eventually(lambda: kubectl("get", "pods,replicasets", "-o", "name").split(), lambda names: not names)
+
+
+def test_service_gets_an_address(kubectl: Kubectl) -> None:
+    """A Service made by kubectl has a ClusterIP of the range and, as NodePort, a port of the nodes."""
+    kubectl("create", "service", "nodeport", "web", "--tcp=80:8080")
+    spec = kubectl.json("get", "service", "web")["spec"]
+    assert spec["clusterIP"].startswith("10.96.")
+    assert 30000 <= spec["ports"][0]["nodePort"] <= 32767
+    assert kubectl("get", "service", "web").splitlines()[0].split()[:4] == ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP"]

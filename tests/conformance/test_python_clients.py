@@ -35,6 +35,7 @@ def name() -> str:
     return "pod-" + uuid.uuid4().hex[:6]
 
 
+@pytest.mark.needs_node
 def test_official_client_runs_the_life_of_a_pod(kubeconfig: Path, name: str) -> None:
     """create, list, watch, patch, logs, exec and delete through `kubernetes`."""
     from kubernetes import client, config, watch
@@ -71,6 +72,7 @@ def test_official_client_runs_the_life_of_a_pod(kubeconfig: Path, name: str) -> 
     assert gone.value.status == 404
 
 
+@pytest.mark.needs_node
 def test_kr8s_runs_the_life_of_a_pod(kubeconfig: Path, name: str) -> None:
     """create, list, watch, patch, exec, logs and delete through `kr8s`."""
     import kr8s.asyncio
@@ -97,6 +99,7 @@ def test_kr8s_runs_the_life_of_a_pod(kubeconfig: Path, name: str) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.needs_node
 def test_lightkube_runs_the_life_of_a_pod(kubeconfig: Path, name: str) -> None:
     """create, list, watch, patch, logs and delete through `lightkube`."""
     from lightkube import ApiError, Client, KubeConfig
@@ -127,3 +130,62 @@ def test_lightkube_runs_the_life_of_a_pod(kubeconfig: Path, name: str) -> None:
         return 200
 
     eventually(lookup, lambda code: code == 404)
+
+
+def test_official_client_works_on_objects(kubeconfig: Path, name: str) -> None:
+    """create, watch, patch, list and delete of a ConfigMap through `kubernetes`."""
+    from kubernetes import client, config, watch
+
+    api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
+    api.create_namespaced_config_map(
+        "default", {"metadata": {"name": name, "labels": {"app": name}}, "data": {"a": "1"}}
+    )
+    stream = watch.Watch().stream(
+        api.list_namespaced_config_map, "default", label_selector=f"app={name}", timeout_seconds=20
+    )
+    assert next(stream)["type"] == "ADDED"
+    api.patch_namespaced_config_map(name, "default", {"data": {"b": "2"}})
+    assert next(stream)["object"].data == {"a": "1", "b": "2"}
+    assert [
+        item.metadata.name for item in api.list_namespaced_config_map("default", label_selector=f"app={name}").items
+    ] == [name]
+    api.delete_namespaced_config_map(name, "default")
+    assert next(stream)["type"] == "DELETED"
+    with pytest.raises(client.ApiException) as gone:
+        api.read_namespaced_config_map(name, "default")
+    assert gone.value.status == 404
+
+
+def test_kr8s_works_on_objects(kubeconfig: Path, name: str) -> None:
+    """create, patch, list and delete of a ConfigMap through `kr8s`."""
+    import kr8s.asyncio
+    from kr8s.asyncio.objects import ConfigMap
+
+    async def scenario() -> None:
+        api = await kr8s.asyncio.api(kubeconfig=str(kubeconfig))
+        made = await ConfigMap({"metadata": {"name": name, "namespace": "default"}, "data": {"a": "1"}}, api=api)
+        await made.create()
+        await made.patch({"metadata": {"labels": {"seen": name}}})
+        listed = [item.name async for item in api.get("configmaps", namespace="default", label_selector=f"seen={name}")]
+        assert listed == [name]
+        await made.delete()
+        assert not await made.exists()
+
+    asyncio.run(scenario())
+
+
+def test_lightkube_works_on_objects(kubeconfig: Path, name: str) -> None:
+    """create, watch, patch, list and delete of a ConfigMap through `lightkube`."""
+    from lightkube import ApiError, Client, KubeConfig
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.core_v1 import ConfigMap
+
+    client = Client(config=KubeConfig.from_file(str(kubeconfig)), namespace="default")
+    client.create(ConfigMap(metadata=ObjectMeta(name=name, labels={"app": name}), data={"a": "1"}))
+    kind, seen = next(iter(client.watch(ConfigMap, labels={"app": name}, server_timeout=20)))
+    assert (kind, seen.data) == ("ADDED", {"a": "1"})
+    client.patch(ConfigMap, name, {"data": {"a": "2"}})
+    assert [item.data for item in client.list(ConfigMap, labels={"app": name})] == [{"a": "2"}]
+    client.delete(ConfigMap, name)
+    with pytest.raises(ApiError):
+        client.get(ConfigMap, name)

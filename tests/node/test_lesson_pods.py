@@ -12,6 +12,8 @@ import pytest
 from support.kubectl import Kubectl
 from support.waiting import eventually
 
+pytestmark = pytest.mark.needs_node
+
 DEMOAPP = "ikubernetes/demoapp:v1.0"
 
 
