@@ -7,7 +7,7 @@ when the runtime restarts. Upstream: cri-client `pkg/remote_runtime.go`.
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 # gRPC's fork handlers abort a process that starts children under uvloop.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -55,7 +55,7 @@ class CriRuntime(ContainerRuntime, Images, Streams):
         self._details: dict[str, Any] = {}
         self._ips: dict[str, tuple[str, ...]] = {}
 
-    async def __aenter__(self) -> "CriRuntime":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

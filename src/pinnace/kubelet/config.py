@@ -1,0 +1,28 @@
+"""What the node agent is told at its start: names, folders, addresses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubeletConfig:
+    """Settings of one node; seconds and bytes where a name says so."""
+
+    node_name: str
+    node_ip: str
+    root_dir: Path
+    log_dir: Path
+    container_log_links: Path | None = None
+    port: int = 10250
+    cluster_domain: str = "cluster.local"
+    cluster_dns: tuple[str, ...] = ()
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    cgroup_root: str = "/kubepods"
+    max_pods: int = 110
+    node_labels: Mapping[str, str] = field(default_factory=dict)
+    version: str = "v1.36.0"
+    # Real seconds between two looks at the runtime.
+    relist_seconds: float = 1.0
+    container_log_max_bytes: int = 10 * 1024 * 1024
+    container_log_max_files: int = 5
