@@ -8,11 +8,12 @@ from typing import Any
 
 from pinnace.apiserver.registry.apps import deployment, replica_set
 from pinnace.apiserver.registry.coordination import lease
-from pinnace.apiserver.registry.core import config_map, namespace, node, pod, service
+from pinnace.apiserver.registry.core import config_map, event, namespace, node, pod, service
 from pinnace.apiserver.registry.strategy import Strategy
 
 STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("", "configmaps"): config_map.STRATEGY,
+    ("", "events"): event.STRATEGY,
     ("", "namespaces"): namespace.STRATEGY,
     ("", "nodes"): node.STRATEGY,
     ("", "pods"): pod.STRATEGY,

@@ -1,0 +1,86 @@
+"""Event, the core group's (upstream pkg/registry/core/event, pkg/apis/core/validation/events.go)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pinnace.api.core_v1 import Event
+from pinnace.apiserver.registry import columns
+from pinnace.apiserver.registry.strategy import Column, Selectable, Strategy, unknown_field_own_table
+from pinnace.machinery.field import FieldError, Path, invalid
+
+TTL_SECONDS = 3600
+
+
+def validate(obj: Event) -> Sequence[FieldError]:
+    """Hold an event to the namespace of what it is about; cluster-scoped objects have theirs in default."""
+    about, own = obj.involved_object.namespace, obj.metadata.namespace
+    path = Path("involvedObject", "namespace")
+    if not about and own not in {"default", "kube-system", ""}:
+        return (invalid(path, about, "does not match event.namespace"),)
+    if about and about != own:
+        return (invalid(path, about, "does not match event.namespace"),)
+    return ()
+
+
+def cells(obj: Event, now: float) -> Sequence[Any]:
+    """Return the row."""
+    about = obj.involved_object
+    first = obj.first_timestamp or obj.event_time
+    last = (obj.series.last_observed_time if obj.series is not None else None) or obj.last_timestamp or first
+    count = obj.series.count if obj.series is not None else obj.count
+    return (
+        columns.age(last, now),
+        obj.type,
+        obj.reason,
+        f"{about.kind.lower()}/{about.name}",
+        about.field_path,
+        _source(obj),
+        obj.message.strip(),
+        columns.age(first, now),
+        count or 1,
+        obj.metadata.name,
+    )
+
+
+def _source(obj: Event) -> str:
+    component = obj.source.component or obj.reporting_component
+    host = obj.source.host or obj.reporting_instance
+    return f"{component}, {host}" if host else component
+
+
+STRATEGY: Strategy[Event] = Strategy(
+    validate=validate,
+    allow_create_on_update=True,
+    honours_propagation=False,
+    ttl_seconds=TTL_SECONDS,
+    selectable=Selectable(
+        fields={
+            "involvedObject.kind": lambda obj: obj.involved_object.kind,
+            "involvedObject.namespace": lambda obj: obj.involved_object.namespace,
+            "involvedObject.name": lambda obj: obj.involved_object.name,
+            "involvedObject.uid": lambda obj: obj.involved_object.uid,
+            "involvedObject.apiVersion": lambda obj: obj.involved_object.api_version,
+            "involvedObject.resourceVersion": lambda obj: obj.involved_object.resource_version,
+            "involvedObject.fieldPath": lambda obj: obj.involved_object.field_path,
+            "reason": lambda obj: obj.reason,
+            "reportingComponent": lambda obj: obj.reporting_component,
+            "source": lambda obj: obj.source.component or obj.reporting_component,
+            "type": lambda obj: obj.type,
+        },
+        indexed=frozenset({"involvedObject.uid"}),
+        unknown=unknown_field_own_table,
+    ),
+    columns=(
+        Column("Last Seen"),
+        Column("Type"),
+        Column("Reason"),
+        Column("Object"),
+        Column("Subobject", priority=1),
+        Column("Source", priority=1),
+        Column("Message"),
+        Column("First Seen", priority=1),
+        Column("Count", priority=1),
+        Column("Name", format="name", priority=1),
+    ),
+    cells=cells,
+)
