@@ -8,7 +8,17 @@ from typing import Any
 
 from pinnace.apiserver.registry.apps import deployment, replica_set
 from pinnace.apiserver.registry.coordination import lease
-from pinnace.apiserver.registry.core import config_map, event, namespace, node, pod, service
+from pinnace.apiserver.registry.core import (
+    config_map,
+    event,
+    namespace,
+    node,
+    pod,
+    pod_template,
+    secret,
+    service,
+    service_account,
+)
 from pinnace.apiserver.registry.strategy import Strategy
 
 STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
@@ -18,6 +28,9 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("", "nodes"): node.STRATEGY,
     ("", "pods"): pod.STRATEGY,
     ("", "services"): service.STRATEGY,
+    ("", "podtemplates"): pod_template.STRATEGY,
+    ("", "secrets"): secret.STRATEGY,
+    ("", "serviceaccounts"): service_account.STRATEGY,
     ("apps", "deployments"): deployment.STRATEGY,
     ("apps", "replicasets"): replica_set.STRATEGY,
     ("coordination.k8s.io", "leases"): lease.STRATEGY,

@@ -89,10 +89,23 @@ _CONTEXTS = (
 def _go_message(text: str, error: json.JSONDecodeError) -> str:
     if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
         return "unexpected end of JSON input"
+    if (literal := _literal(text[error.pos :])) is not None:
+        return literal
     where = next((words for start, words in _CONTEXTS if error.msg.startswith(start)), "")
     if error.msg.startswith("Expecting ','"):
         where = "after object key:value pair" if _inside_object(text, error.pos) else "after array element"
     return f"invalid character {_go_character(text[error.pos])} {where or 'looking for beginning of value'}"
+
+
+def _literal(rest: str) -> str | None:
+    """Word the complaint about a misspelt true, false or null; None when the text begins none of them."""
+    word = next((word for word in ("true", "false", "null") if rest.startswith(word[0])), None)
+    if word is None:
+        return None
+    at = next((index for index, (got, want) in enumerate(zip(rest, word, strict=False)) if got != want), len(word))
+    if at == len(word):
+        return None
+    return f"invalid character {_go_character(rest[at])} in literal {word} (expecting {_go_character(word[at])})"
 
 
 def _inside_object(text: str, position: int) -> bool:
