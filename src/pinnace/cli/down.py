@@ -22,10 +22,10 @@ def down(name: str, data_dir: Path | None) -> None:
 def delete(name: str, data_dir: Path | None) -> None:
     """Stop the cluster and remove everything it left: its folder and its kubeconfig entries."""
     paths = paths_of(name, data_dir)
-    stop(paths)
     existed = paths.root.exists()
-    if existed and not (paths.pki.exists() or paths.lock.exists()):
+    if existed and not paths.is_cluster():
         fail(f"{paths.root} does not look like a cluster's folder, and was left alone")
+    stop(paths)
     try:
         if existed:
             shutil.rmtree(paths.root)

@@ -84,10 +84,20 @@ def stop(paths: ClusterPaths) -> bool:
     if state is None:
         return False
     os.kill(state.pid, signal.SIGTERM)
-    if not _wait(lambda: not is_locked(paths), STOP_LIMIT_SECONDS):
+    if not _wait(lambda: _has_ended(state.pid), STOP_LIMIT_SECONDS):
         os.kill(state.pid, signal.SIGKILL)
-        _wait(lambda: not is_locked(paths), STOP_LIMIT_SECONDS)
+        _wait(lambda: _has_ended(state.pid), STOP_LIMIT_SECONDS)
     return True
+
+
+def _has_ended(pid: int) -> bool:
+    """Tell whether a process is gone, or only waits for its parent to notice."""
+    try:
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].startswith("Z")
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _wait(look: Callable[[], T], limit_seconds: float) -> T:

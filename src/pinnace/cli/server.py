@@ -11,6 +11,7 @@ from pinnace import KUBERNETES_VERSION, __version__
 from pinnace.cli.options import cluster_options, fail, paths_of, serving_options
 from pinnace.cluster.allinone import ClusterError, cluster
 from pinnace.cluster.config import API_PORT, ClusterConfig, StoreKind
+from pinnace.cluster.paths import ForeignFolder
 from pinnace.component.clock import RealClock
 from pinnace.component.identity import system_identity
 from pinnace.component.logging import configure
@@ -63,7 +64,7 @@ def _run(config: ClusterConfig) -> None:
         runner = uvloop.run
     try:
         runner(_serve(config))
-    except* (ClusterError, StoreError, CertificateError) as group:
+    except* (ClusterError, StoreError, CertificateError, ForeignFolder) as group:
         fail(str(_first(group)))
     except* OSError as group:
         error = _first(group)

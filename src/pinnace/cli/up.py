@@ -9,6 +9,7 @@ from pinnace.cli.options import cluster_options, fail, paths_of, serving_options
 from pinnace.cli.process import ServerFailed, free_port, running_state, start
 from pinnace.client.kubeconfig import KubeconfigError, access, merge, user_file
 from pinnace.cluster.config import API_PORT
+from pinnace.cluster.paths import ForeignFolder
 
 
 @click.command()
@@ -35,8 +36,10 @@ def up(
         arguments += ["--address", address, "--store", store, *(["--keep-history"] if keep_history else [])]
         try:
             state = start(paths, arguments)
-        except ServerFailed as error:
+        except (ServerFailed, ForeignFolder) as error:
             fail(str(error))
+        except (FileExistsError, NotADirectoryError) as error:
+            fail(f"{error.filename}: something else is in the way: choose another --data-dir")
         except PermissionError as error:
             fail(f"{error.filename}: permission denied: become root, or choose another --data-dir")
         done = "started"

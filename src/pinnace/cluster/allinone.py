@@ -75,7 +75,9 @@ def locked(paths: ClusterPaths) -> Iterator[None]:
 
 
 def is_locked(paths: ClusterPaths) -> bool:
-    """Tell whether a server runs on a data folder."""
+    """Tell whether a server runs on a data folder; looking leaves no trace in it."""
+    if not paths.lock.exists():
+        return False
     try:
         with locked(paths):
             return False

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class ForeignFolder(Exception):
+    """A folder that belongs to somebody else; the text names it and says what to do."""
+
+
 def default_data_dir(name: str) -> Path:
     """Return where a cluster of this name lives when nobody says otherwise."""
     if os.geteuid() == 0:
@@ -18,6 +22,11 @@ class ClusterPaths:
     """The files of one cluster."""
 
     root: Path
+
+    @property
+    def marker(self) -> Path:
+        """Says that the folder was made for a cluster, so that it may be removed with it."""
+        return self.root / ".pinnace"
 
     @property
     def pki(self) -> Path:
@@ -46,7 +55,20 @@ class ClusterPaths:
         return self.root / "server.lock"
 
     def make(self) -> None:
-        """Make the folders, for the owner alone."""
-        for folder in (self.root, self.pki, self.store.parent):
+        """Make the folders, for the owner alone.
+
+        Raises:
+            ForeignFolder: the folder holds something else already.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.is_cluster():
+            if any(self.root.iterdir()):
+                raise ForeignFolder(f"{self.root} is not empty and holds no cluster: choose another --data-dir")
+            self.marker.touch(mode=0o600)
+        for folder in (self.pki, self.store.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root.chmod(0o700)
+
+    def is_cluster(self) -> bool:
+        """Tell whether the folder was made for a cluster."""
+        return self.marker.exists()
