@@ -63,9 +63,10 @@ def too_many_bytes(limit: int) -> str:
 
 def regex_rule(rule: str, pattern: str, *examples: str) -> str:
     """Word the complaint about a pattern."""
-    shown = " or ".join(f"'{example}'," for example in examples)
+    # Two spaces before each further example: upstream's wording, and clients compare it.
+    shown = " or ".join(f"'{example}', " for example in examples)
     return (
-        f"{rule} (e.g. {shown} regex used for validation is '{pattern}')"
+        f"{rule} (e.g. {shown}regex used for validation is '{pattern}')"
         if examples
         else f"{rule} (regex used for validation is '{pattern}')"
     )

@@ -6,7 +6,7 @@ list's merge key is comes from the type, through `Schema`. Upstream: apimachiner
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -136,7 +136,8 @@ def _new_list(value: list[Any], merging: Merging, schema: Schema) -> list[Any]:
 def _merge_list(old: list[Any], patch: list[Any], merging: Merging, schema: Schema) -> list[Any]:
     if any(isinstance(item, dict) for item in [*old, *patch]):
         return _merge_maps(old, patch, merging.merge_key, schema)
-    return [*old, *(item for item in dict.fromkeys(patch) if item not in old)]
+    merged = [*old, *(item for item in dict.fromkeys(patch) if item not in old)]
+    return _normalized(merged, patch, old, lambda item: item)
 
 
 def _merge_maps(old: list[Any], patch: list[Any], key: str, schema: Schema) -> list[Any]:
@@ -160,7 +161,28 @@ def _merge_maps(old: list[Any], patch: list[Any], key: str, schema: Schema) -> l
             out.append(_merge_map({}, {k: v for k, v in item.items() if k != DIRECTIVE}, schema))
         else:
             out[at] = _merge_map(out[at], item, schema)
-    return out
+    sent = [item for item in patch if DIRECTIVE not in item]
+    return _normalized(out, sent, old, lambda item: item.get(key) if isinstance(item, dict) else item)
+
+
+def _normalized(merged: list[Any], patch: list[Any], old: list[Any], identity: Callable[[Any], Any]) -> list[Any]:
+    """Put merged items into upstream's order.
+
+    What the patch names comes in the patch's order; what only the server has comes before the next of those only where it stood
+    before it on the server, else behind.
+    """
+    wanted = [identity(item) for item in patch]
+    place = {value: at for at, value in reversed(list(enumerate(wanted)))}
+    server = {identity(item): at for at, item in reversed(list(enumerate(old)))}
+    named = sorted((item for item in merged if identity(item) in place), key=lambda item: place[identity(item)])
+    own = [item for item in merged if identity(item) not in place]
+    out: list[Any] = []
+    for item in named:
+        at = server.get(identity(item))
+        while own and at is not None and server.get(identity(own[0]), at) < at:
+            out.append(own.pop(0))
+        out.append(item)
+    return out + own
 
 
 def _find(items: Sequence[Any], key: str, value: Any) -> int | None:

@@ -1,6 +1,6 @@
 """What a pod for Windows may not ask for (upstream pkg/apis/core/validation `validateWindows`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pinnace.api import core_v1 as v1
 from pinnace.machinery.field import FieldError, Path, forbidden
@@ -54,7 +54,8 @@ def windows_errors(spec: v1.PodSpec, path: Path) -> Iterator[FieldError]:
         (spec.init_containers, "initContainers"),
         (spec.ephemeral_containers, "ephemeralContainers"),
     ):
-        for index, container in enumerate(containers):
+        all_of_them: Sequence[v1.Container | v1.EphemeralContainer] = containers
+        for index, container in enumerate(all_of_them):
             own = container.security_context
             if own is None:
                 continue
