@@ -4,6 +4,8 @@ Terms are ORed, the expressions of a term are ANDed, a term without any matches 
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from operator import eq
 
 import numpy as np
 
@@ -39,7 +41,7 @@ class NodeAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugin):
     def filter(self, state: CycleState, pod: core_v1.Pod, nodes: NodeTable) -> Iterable[Rejection]:  # noqa: ARG002
         matched = np.ones(nodes.size, dtype=np.bool_)
         for key, value in pod.spec.node_selector.items():
-            matched &= nodes.label_mask(key, value.__eq__)
+            matched &= nodes.label_mask(key, partial(eq, value))
         required = _required(pod)
         if required is not None:
             matched &= _any_term(required.node_selector_terms, nodes)
