@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from pinnace.api import codec, protobuf, resources
 from pinnace.api.meta_v1 import DeleteOptions
-from pinnace.apiserver.endpoints import strict
+from pinnace.apiserver.endpoints import scalars, strict
 from pinnace.apiserver.endpoints.negotiation import JSON, PROTOBUF, input_type
 from pinnace.component.http import BodyTooLarge, Request
 from pinnace.machinery.codec import json as json_codec
@@ -62,7 +62,7 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
             pass
         else:
             if _is_of(obj, kind, api_version) and _is_clean(cls, data, validation):
-                return _identified(obj, kind, api_version)
+                return _identified(_canonical(obj, api_version), kind, api_version)
     tree, duplicates = _parse(data, kind, media)
     _check_kind(tree, kind, api_version)
     found = []
@@ -111,9 +111,16 @@ def convert(tree: Any, cls: type[T], api_version: str) -> T:
     """
     try:
         strict.check_types(cls, tree)
-        return codec.convert(cls, tree)
+        return scalars.canonical(codec.convert(cls, tree))
     except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
         raise _unhandled(cls.__name__, api_version, str(error)) from error
+
+
+def _canonical(obj: T, api_version: str) -> T:
+    try:
+        return scalars.canonical(obj)
+    except ValueError as error:
+        raise _unhandled(type(obj).__name__, api_version, str(error)) from error
 
 
 def _is_of(obj: Struct, kind: str, api_version: str) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from pinnace.api import codec
 from pinnace.api.patch_schema import list_keys
 from pinnace.apiserver.endpoints import body as bodies
-from pinnace.apiserver.endpoints import strict
+from pinnace.apiserver.endpoints import scalars, strict
 from pinnace.apiserver.endpoints.options import write_options
 from pinnace.apiserver.endpoints.present import present
 from pinnace.apiserver.endpoints.scope import Scope
@@ -189,7 +189,7 @@ def _decoded(scope: Scope, tree: Any, changes: Changes) -> Any:
     cls = scope.resource.type
     try:
         strict.check_types(cls, tree)
-        return codec.convert(cls, tree)
+        return scalars.canonical(codec.convert(cls, tree))
     except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
         raise _invalid_patch(changes.shown_with(tree), str(error)) from error
 

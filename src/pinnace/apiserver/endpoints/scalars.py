@@ -1,0 +1,121 @@
+"""Quantities and times of an object in the form in which they are stored.
+
+What a client may write in many ways (`1000m`, `0.5Gi`, a time in another zone) is kept in one; what is none at all is refused here,
+so that everything behind can rely on it. Amounts in maps are rounded up to thousandths, as upstream's ResourceLists are. The
+plan for each type is worked out once.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+from msgspec import Struct, inspect
+from msgspec.structs import replace
+
+from pinnace.api.codec import plain_type
+from pinnace.machinery import quantity, timestamps
+
+T = TypeVar("T", bound=Struct)
+Change = Callable[[Any], Any]
+
+_TIME = "2006-01-02T15:04:05Z07:00"
+_MICRO = "2006-01-02T15:04:05.000000Z07:00"
+_ELEMENTS = ("2006", "-", "01", "-", "02", "T", "15", ":", "04", ":", "05")
+
+
+def canonical(obj: T) -> T:
+    """Return the object with canonical scalars, the object itself when they all are.
+
+    Raises:
+        ValueError: one of them cannot be read, in the words of Go's decoder.
+    """
+    return _struct(obj)  # type: ignore[no-any-return]
+
+
+def _struct(obj: Any) -> Any:
+    changes = {}
+    cls: type[Struct] = type(obj)
+    for attribute, change in _plan(cls):
+        value = getattr(obj, attribute)
+        if value is None or value in ((), {}):
+            continue
+        after = change(value)
+        if after is not value and after != value:
+            changes[attribute] = after
+    return replace(obj, **changes) if changes else obj
+
+
+@cache
+def _plan(cls: type[Struct]) -> tuple[tuple[str, Change], ...]:
+    """Return the attributes that hold scalars at any depth, each with what is done to it."""
+    node = inspect.type_info(cls)
+    assert isinstance(node, inspect.StructType)
+    found = ((item.name, _change(item.type, frozenset({cls}))) for item in node.fields)
+    return tuple((name, change) for name, change in found if change is not None)
+
+
+def _change(node: inspect.Type, above: frozenset[type]) -> Change | None:
+    node, _, scalar = plain_type(node)
+    if scalar:
+        return _SCALARS.get(scalar)
+    if isinstance(node, inspect.StructType):
+        return _struct if node.cls in above or _has_scalars(node, above) else None
+    if isinstance(node, inspect.DictType):
+        return _map_change(node.value_type, above)
+    if isinstance(node, inspect.VarTupleType):
+        item = _change(node.item_type, above)
+        return None if item is None else lambda values: _items(values, item)
+    return None
+
+
+def _has_scalars(node: inspect.StructType, above: frozenset[type]) -> bool:
+    return any(_change(item.type, above | {node.cls}) is not None for item in node.fields)
+
+
+def _map_change(node: inspect.Type, above: frozenset[type]) -> Change | None:
+    if plain_type(node)[2] == "Quantity":
+        return lambda values: {name: _quantity(value, milli=True) for name, value in values.items()}
+    item = _change(node, above)
+    return None if item is None else lambda values: {name: item(value) for name, value in values.items()}
+
+
+def _items(values: tuple[Any, ...], item: Change) -> tuple[Any, ...]:
+    result = tuple(item(value) for value in values)
+    return values if all(new is old for new, old in zip(result, values, strict=True)) else result
+
+
+def _quantity(text: str, *, milli: bool = False) -> str:
+    return quantity.canonical_milli(text) if milli else quantity.canonical(text)
+
+
+def _time(text: str) -> str:
+    try:
+        return timestamps.canonical(text)
+    except ValueError:
+        raise ValueError(_unparsable(text, _TIME)) from None
+
+
+def _micro_time(text: str) -> str:
+    problem = _unparsable(text, _MICRO, ".000000")
+    fraction = text[19:26]
+    if len(text) < 27 or fraction[:1] != "." or not fraction[1:].isdigit():
+        raise ValueError(problem)
+    try:
+        return timestamps.format_micro(timestamps.parse(text))
+    except ValueError:
+        raise ValueError(problem) from None
+
+
+def _unparsable(text: str, layout: str, fraction: str = "") -> str:
+    """Word Go's complaint about a time: which element of the layout the text fails at."""
+    rest = text
+    for element in _ELEMENTS:
+        part = rest[: len(element)]
+        good = part == element if not element.isdigit() else len(part) == len(element) and part.isdigit()
+        if not good:
+            return f'parsing time "{text}" as "{layout}": cannot parse "{rest}" as "{element}"'
+        rest = rest[len(element) :]
+    return f'parsing time "{text}" as "{layout}": cannot parse "{rest}" as "{fraction or "Z07:00"}"'
+
+
+_SCALARS: dict[str, Change] = {"Quantity": _quantity, "Time": _time, "MicroTime": _micro_time}
