@@ -1,5 +1,6 @@
 """`pinnace down` and `pinnace delete`: the end of a cluster, with and without its state."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -8,13 +9,23 @@ import click
 from pinnace.cli.options import cluster_options, fail, paths_of
 from pinnace.cli.process import stop
 from pinnace.client.kubeconfig import KubeconfigError, forget, user_file
+from pinnace.cluster.cni import pod_network
+from pinnace.cluster.containerd import Containerd
+from pinnace.cluster.containerd_cleanup import remove, stop_containers
+from pinnace.cluster.containerd_config import ContainerdPaths, detect
+from pinnace.cluster.paths import ClusterPaths
+from pinnace.component.clock import RealClock
 
 
 @click.command()
 @cluster_options
 def down(name: str, data_dir: Path | None) -> None:
     """Stop the cluster; its state is kept, and `pinnace up` resumes it."""
-    click.echo(f"{name}: stopped" if stop(paths_of(name, data_dir)) else f"{name}: was not running", err=True)
+    paths = paths_of(name, data_dir)
+    stopped = stop(paths)
+    if paths.is_cluster():
+        asyncio.run(stop_containers(_containerd(paths), RealClock()))
+    click.echo(f"{name}: stopped" if stopped else f"{name}: was not running", err=True)
 
 
 @click.command()
@@ -28,8 +39,16 @@ def delete(name: str, data_dir: Path | None) -> None:
     stop(paths)
     try:
         if existed:
+            network = pod_network(paths.root)
+            left = asyncio.run(remove(_containerd(paths), paths.root, network, f"/{network.name}", RealClock()))
+            if left:
+                fail(f"not everything is gone, and {paths.root} was kept: {'; '.join(left)}")
             shutil.rmtree(paths.root)
         forget(user_file(), name)
     except (OSError, KubeconfigError) as error:
         fail(f"not everything is gone: {error}")
     click.echo(f"{name}: deleted" if existed else f"{name}: there was nothing to delete", err=True)
+
+
+def _containerd(paths: ClusterPaths) -> Containerd:
+    return Containerd(ContainerdPaths(paths.root / "containerd"), detect(), RealClock())

@@ -32,6 +32,13 @@ def serving_options(command: Command) -> Command:
             show_default=True,
             help="Where objects live.",
         ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["auto", "containerd", "none"]),
+            default="auto",
+            show_default=True,
+            help="What runs pods on this machine; auto: containerd where that is possible.",
+        ),
         click.option("--address", default="0.0.0.0", show_default=True, help="Address to listen on."),  # noqa: S104
         click.option(
             "--port",

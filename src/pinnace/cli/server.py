@@ -10,7 +10,7 @@ import click
 from pinnace import KUBERNETES_VERSION, __version__
 from pinnace.cli.options import cluster_options, fail, paths_of, serving_options
 from pinnace.cluster.allinone import ClusterError, cluster
-from pinnace.cluster.config import API_PORT, ClusterConfig, StoreKind
+from pinnace.cluster.config import API_PORT, ClusterConfig, RuntimeKind, StoreKind
 from pinnace.cluster.paths import ForeignFolder
 from pinnace.component.clock import RealClock
 from pinnace.component.identity import system_identity
@@ -25,24 +25,28 @@ VERSION = f"{KUBERNETES_VERSION}+pinnace.{__version__}"
 @click.command()
 @cluster_options
 @serving_options
-def server(name: str, data_dir: Path | None, port: int | None, address: str, store: str, *, keep_history: bool) -> None:
+def server(
+    name: str, data_dir: Path | None, port: int | None, address: str, store: str, runtime: str, *, keep_history: bool
+) -> None:
     """Run the cluster in the foreground until it is told to stop."""
-    _run(_config(name, data_dir, port, address, store, keep_history=keep_history))
+    _run(_config(name, data_dir, port, address, store, runtime, keep_history=keep_history))
 
 
 @click.command()
 @cluster_options
 @serving_options
 def apiserver(
-    name: str, data_dir: Path | None, port: int | None, address: str, store: str, *, keep_history: bool
+    name: str, data_dir: Path | None, port: int | None, address: str, store: str, runtime: str, *, keep_history: bool
 ) -> None:
     """Run the API server alone in the foreground until it is told to stop."""
-    config = _config(name, data_dir, port, address, store, keep_history=keep_history)
+    if runtime == "containerd":
+        raise click.UsageError("an API server alone has no node: leave --runtime out, or use `pinnace server`")
+    config = _config(name, data_dir, port, address, store, "none", keep_history=keep_history)
     _run(replace(config, with_controllers=False, with_scheduler=False))
 
 
 def _config(
-    name: str, data_dir: Path | None, port: int | None, address: str, store: str, *, keep_history: bool
+    name: str, data_dir: Path | None, port: int | None, address: str, store: str, runtime: str, *, keep_history: bool
 ) -> ClusterConfig:
     return ClusterConfig(
         name=name,
@@ -50,6 +54,7 @@ def _config(
         port=API_PORT if port is None else port,
         address=address,
         store=StoreKind(store),
+        runtime=RuntimeKind(runtime),
         keep_history=keep_history,
     )
 

@@ -22,6 +22,7 @@ def up(
     port: int | None,
     address: str,
     store: str,
+    runtime: str,
     *,
     keep_history: bool,
     use: bool,
@@ -33,7 +34,15 @@ def up(
     if state is None:
         chosen = free_port(API_PORT) if port is None else port
         arguments = ["server", "--name", name, "--data-dir", str(paths.root), "--port", str(chosen)]
-        arguments += ["--address", address, "--store", store, *(["--keep-history"] if keep_history else [])]
+        arguments += [
+            "--address",
+            address,
+            "--store",
+            store,
+            "--runtime",
+            runtime,
+            *(["--keep-history"] if keep_history else []),
+        ]
         try:
             state = start(paths, arguments)
         except (ServerFailed, ForeignFolder) as error:
@@ -52,5 +61,9 @@ def up(
         told = f"{paths.admin_kubeconfig} (yours was left alone: {error})"
     seconds = time.monotonic() - begin  # noqa: TID251 - for the user's eyes
     click.echo(f"✓ API server, controllers and scheduler {done} in {seconds:.2f} s at {state.server}", err=True)
+    if state.node:
+        click.echo(f"✓ node {state.node}", err=True)
+    if state.note:
+        click.echo(f"! {state.note}", err=True)
     click.echo(f"✓ kubeconfig: {told}", err=True)
     click.echo(f"  next: kubectl --context {name} get namespaces", err=True)

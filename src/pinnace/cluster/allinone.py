@@ -1,6 +1,6 @@
 """All components of a cluster in one process and one event loop, each in a block inside the one it needs.
 
-    lock ▷ store ▷ API server ▷ listening socket ▷ informers ▷ controllers, scheduler
+    lock ▷ store ▷ API server ▷ listening socket ▷ informers ▷ controllers, scheduler ▷ this machine's node
 
 Shutdown is the reverse, by the nesting alone. The components reach the API server in process, each under an identity of its own.
 """
@@ -13,15 +13,20 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Never
 
 import msgspec
 
+from pinnace import KUBERNETES_VERSION
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
+from pinnace.apiserver.streaming import InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.client.kubeconfig import Access, tree, write
-from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
+from pinnace.cluster.cni import free_range, pod_network
+from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, RuntimeKind, StoreKind
+from pinnace.cluster.containerd_config import ContainerdError, detect
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ClusterPki, load_or_create, local_addresses, server_names
 from pinnace.component.clock import Clock
@@ -54,6 +59,8 @@ class ServerState:
     pid: int
     server: str
     version: str
+    node: str = ""
+    note: str = ""
 
 
 @contextmanager
@@ -102,6 +109,7 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
         context = server_context(pki.server, pki.authority.certificate_pem)
         async with _store(config, paths, clock) as store:
             advertised = next(iter(local_addresses()), "127.0.0.1")
+            kubelets: dict[str, Handler] = {}
             server = api_server(
                 ApiServerConfig(
                     advertise_address=advertised, secure_port=config.port, service_cluster_ip_range=SERVICE_RANGE
@@ -111,6 +119,7 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                 identity=identity,
                 signing_key=pki.signing_key,
                 client_ca_pem=pki.authority.certificate_pem.decode(),
+                specials=streaming_handlers(InProcessKubelets(kubelets.get)),
             )
             async with server.running(), _listening(config, server.handle, context, clock) as port:
                 url = f"https://127.0.0.1:{port}"
@@ -125,8 +134,12 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                             _log.info("certificates renewed")
                     raise AssertionError("a ticker does not end")
 
-                async with running("certificate renewal", renew), _components(config, server.handle, clock, pki, store):
-                    state = ServerState(os.getpid(), url, version)
+                async with (
+                    running("certificate renewal", renew),
+                    _components(config, server.handle, clock, pki, store),
+                    _node(config, server.handle, clock, identity, pki, kubelets) as (node, note),
+                ):
+                    state = ServerState(os.getpid(), url, version, node, note)
                     paths.state.write_bytes(msgspec.json.encode(state))
                     try:
                         yield url
@@ -170,7 +183,7 @@ async def _components(
             tasks.append(group.create_task(compact_regularly(store, clock), name="compaction"))
         if config.with_controllers:
             manager = ControllerManager(
-                handler, clock, ca_pem=pki.authority.certificate_pem.decode(), cluster_cidr=CLUSTER_RANGE
+                handler, clock, ca_pem=pki.authority.certificate_pem.decode(), cluster_cidr=_pod_range(config)
             )
             tasks.append(group.create_task(manager.run(), name="controller manager"))
         if config.with_scheduler:
@@ -187,3 +200,39 @@ async def _components(
         finally:
             for task in tasks:
                 task.cancel()
+
+
+@asynccontextmanager
+async def _node(
+    config: ClusterConfig,
+    handler: Handler,
+    clock: Clock,
+    identity: Identity,
+    pki: ClusterPki,
+    kubelets: dict[str, Handler],
+) -> AsyncIterator[tuple[str, str]]:
+    """Run this machine as a node, if it can and shall; gives its name, and what the user should know."""
+    missing = list(detect().missing) if os.geteuid() == 0 else ["root"]
+    if config.runtime is RuntimeKind.CONTAINERD and missing:
+        raise ClusterError(f"real pods need {', '.join(missing)}: see `pinnace doctor`, or use --runtime none")
+    if config.runtime is RuntimeKind.NONE or missing:
+        yield "", f"no node: real pods need {', '.join(missing)}" if missing else ""
+        return
+    from pinnace.cluster import node as nodes  # noqa: PLC0415 - gRPC costs a cluster without nodes 20 MB
+
+    try:
+        files = nodes.NodeFiles(config.data_dir)
+        async with nodes.node(files, pki, handler, clock, identity, KUBERNETES_VERSION) as (name, handle):
+            kubelets[name] = handle
+            admin = UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated"))
+            ready = await nodes.wait_ready(Client(InProcessTransport(handler, admin)), name, clock)
+            yield name, "" if ready else f"node {name} is not Ready yet: see `kubectl describe node {name}`"
+    except ContainerdError as error:
+        raise ClusterError(str(error)) from error
+
+
+def _pod_range(config: ClusterConfig) -> str:
+    routes = Path("/proc/net/route")
+    if not routes.exists():
+        return CLUSTER_RANGE
+    return free_range(routes.read_text(encoding="ascii"), pod_network(config.data_dir).bridge)

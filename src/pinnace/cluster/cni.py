@@ -28,6 +28,19 @@ def pod_network(root: Path) -> PodNetwork:
     return PodNetwork(name=f"pinnace-{mark}", bridge=f"pin{mark}")
 
 
+def free_range(routes: str, own_bridge: str) -> str:
+    """Return a range for pods that no route of this machine leads into, from the text of `/proc/net/route`.
+
+    10.244.0.0/16 unless another cluster of this machine, or its network, has that; the last one when all are taken.
+    """
+    taken = set()
+    for line in routes.splitlines()[1:]:
+        interface, destination = line.split("\t")[:2]
+        if interface != own_bridge:
+            taken.add(tuple(bytes.fromhex(destination)[::-1][:2]))
+    return next((f"10.{second}.0.0/16" for second in range(244, 255) if (10, second) not in taken), "10.255.0.0/16")
+
+
 def conflist(network: PodNetwork, pod_cidr: str, data_dir: Path) -> str:
     """Return the configuration for a node whose pods live in `pod_cidr`."""
     bridge = {

@@ -16,6 +16,14 @@ class StoreKind(StrEnum):
     MEMORY = "memory"
 
 
+class RuntimeKind(StrEnum):
+    """What runs pods on this machine: containers, nothing, or containers where the machine can."""
+
+    AUTO = "auto"
+    CONTAINERD = "containerd"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
     """One cluster on this machine.
@@ -27,6 +35,7 @@ class ClusterConfig:
         address: where the API server listens.
         store: the driver.
         keep_history: never forget old revisions.
+        runtime: what this machine is as a node.
         with_controllers, with_scheduler: what runs beside the API server.
     """
 
@@ -36,5 +45,6 @@ class ClusterConfig:
     address: str = "0.0.0.0"  # noqa: S104 - nodes and pods reach the server by any of this machine's addresses
     store: StoreKind = StoreKind.SQLITE
     keep_history: bool = False
+    runtime: RuntimeKind = RuntimeKind.AUTO
     with_controllers: bool = True
     with_scheduler: bool = True

@@ -1,0 +1,170 @@
+"""The node that this machine is: its containerd, images, network and kubelet, as one block inside the server's.
+
+    containerd ▷ images ▷ CRI ▷ kubelet and its HTTPS server
+
+When the block ends, containerd and containers stay; the next block finds them. The kubelet's server admits the API server and the
+administrators, by certificate; everybody else is refused before any path is looked at.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinnace.api.core_v1 import Node
+from pinnace.client import Client, InProcessTransport
+from pinnace.cluster import cni
+from pinnace.cluster.containerd import Containerd
+from pinnace.cluster.containerd_config import ContainerdPaths, detect
+from pinnace.cluster.images import Images
+from pinnace.cluster.pki import KUBELET_CLIENT, MASTERS, ClusterPki, local_addresses
+from pinnace.component.clock import Clock
+from pinnace.component.http import Handler, Request, Response, UserInfo
+from pinnace.component.http.server import serve
+from pinnace.component.identity import Identity
+from pinnace.component.logging import get_logger
+from pinnace.component.tls import certificate_facts, server_context
+from pinnace.kubelet import Kubelet, KubeletConfig
+from pinnace.kubelet.cri import CriRuntime
+from pinnace.machinery.errors import ApiError
+
+KUBELET_PORT = 10250
+# Seconds for a node to become Ready before the cluster is declared usable without it.
+READY_LIMIT_SECONDS, _LOOK_SECONDS = 30.0, 0.05
+_log = get_logger("cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFiles:
+    """Where a node keeps its things, below the cluster's folder."""
+
+    root: Path
+
+    @property
+    def containerd(self) -> ContainerdPaths:
+        return ContainerdPaths(self.root / "containerd")
+
+    @property
+    def kubelet(self) -> Path:
+        return self.root / "kubelet"
+
+    @property
+    def pod_logs(self) -> Path:
+        return self.root / "pods-logs"
+
+    @property
+    def archives(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def network(self) -> cni.PodNetwork:
+        return cni.pod_network(self.root)
+
+    @property
+    def cgroup(self) -> str:
+        return f"/{self.network.name}"
+
+
+def node_name() -> str:
+    """Return what this machine is called as a node."""
+    return socket.gethostname().lower()
+
+
+@asynccontextmanager
+async def node(
+    files: NodeFiles, pki: ClusterPki, handler: Handler, clock: Clock, identity: Identity, version: str
+) -> AsyncIterator[tuple[str, Handler]]:
+    """Run this machine as a node while the body runs; gives its name and its kubelet.
+
+    Raises:
+        ContainerdError: the runtime cannot be started, or its images cannot be made.
+    """
+    paths, name = files.containerd, node_name()
+    await Containerd(paths, detect(), clock).start()
+    imported = await Images(paths, files.archives).import_new()
+    for failure in imported.failures:
+        _log.warning("image archive left out", reason=failure)
+    address = next(iter(local_addresses()), "127.0.0.1")
+
+    def follow(pod_cidr: str) -> None:
+        cni.write(paths.cni_conf, paths.cni_data, files.network, pod_cidr)
+
+    user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
+    async with CriRuntime(str(paths.socket)) as runtime, asyncio.TaskGroup() as group:
+        pair = pki.authority.issue_server(
+            f"system:node:{name}", [name, address], clock.time(), organizations=["system:nodes"]
+        )
+        port = _free_port(KUBELET_PORT)
+        kubelet = Kubelet(
+            KubeletConfig(
+                node_name=name,
+                node_ip=address,
+                root_dir=files.kubelet,
+                log_dir=files.pod_logs,
+                cgroup_root=files.cgroup,
+                port=port,
+                version=version,
+            ),
+            Client(InProcessTransport(handler, user), user_agent="kubelet"),
+            clock,
+            identity,
+            runtime,
+            on_pod_cidr=follow,
+            authorize=authorize,
+        )
+        context = server_context(pair, pki.authority.certificate_pem)
+        async with serve(kubelet.handle, "0.0.0.0", port, ssl_context=context, clock=clock):  # noqa: S104 - as upstream's
+            task = group.create_task(kubelet.run(), name="kubelet")
+            try:
+                yield name, kubelet.handle
+            finally:
+                task.cancel()
+
+
+async def authorize(request: Request) -> Response | None:
+    """Refuse everybody but the API server and administrators; None lets the request pass."""
+    connection = request.connection
+    if connection.user is not None:
+        return None
+    if connection.certificate is None:
+        return Response(401, body=b"Unauthorized")
+    facts = certificate_facts(connection.certificate)
+    if facts.common_name == KUBELET_CLIENT or MASTERS in facts.organizations:
+        return None
+    return Response(403, body=b"Forbidden")
+
+
+async def wait_ready(client: Client, name: str, clock: Clock) -> bool:
+    """Wait until a node is Ready; tell whether it came to that."""
+    try:
+        async with clock.timeout(READY_LIMIT_SECONDS):
+            while not await _is_ready(client, name):
+                await clock.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _is_ready(client: Client, name: str) -> bool:
+    try:
+        found = await client.get(Node, name)
+    except ApiError:
+        return False
+    return any(condition.type == "Ready" and condition.status == "True" for condition in found.status.conditions)
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))  # noqa: S104
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            return int(probe.getsockname()[1])
+    return wanted
