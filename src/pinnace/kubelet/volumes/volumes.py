@@ -107,13 +107,13 @@ class Volumes:
         raise ConfigError("no volume plugin matched")
 
     async def _empty_dir(self, folder: Path, source: core_v1.EmptyDirVolumeSource) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        if source.medium == "Memory" and not folder.is_mount():
+        folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one folder
+        if source.medium == "Memory" and not folder.is_mount():  # noqa: ASYNC240
             size = quantity.parse(source.size_limit).value() if source.size_limit else 0
             await _run("mount", "-t", "tmpfs", *(("-o", f"size={size}") if size else ()), "tmpfs", str(folder))
         elif source.medium not in {"", "Memory"}:
             raise ConfigError(f"emptyDir medium {source.medium} is not supported by this node")
-        folder.chmod(0o777)
+        folder.chmod(0o777)  # noqa: ASYNC240
         return folder
 
     async def _projection(

@@ -1,0 +1,233 @@
+"""The node agent: registers the node, keeps it alive, and runs a worker for each pod that is bound to it.
+
+Nothing is kept but what the API server and the runtime know: a restarted agent finds its containers by their labels. Pods that the
+runtime has and the API server has not are ended. Upstream: kubelet `kubelet.go`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Never, Protocol
+
+from pinnace.api import core_v1
+from pinnace.client import Client, EventRecorder, InformerFactory
+from pinnace.component.clock import Clock
+from pinnace.component.http import Request, Response, Upgrade
+from pinnace.component.identity import Identity
+from pinnace.component.logging import get_logger
+from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet.handlers import Handlers
+from pinnace.kubelet.images import ImageManager
+from pinnace.kubelet.node_status import UPDATE_SECONDS, NodeStatus
+from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.pod_workers import Node, PodWorker
+from pinnace.kubelet.runtime import ContainerRuntime, Images, RuntimeFailure, Streams
+from pinnace.kubelet.server import KubeletServer
+from pinnace.kubelet.volumes import Volumes
+from pinnace.machinery import quantity
+from pinnace.machinery.errors import ApiError
+
+_FAST_SECONDS, _HOUSEKEEPING_SECONDS = 0.1, 2.0
+_ORPHAN_GRACE_SECONDS = 1
+_log = get_logger("kubelet")
+Authorize = Callable[[Request], Awaitable[Response | None]]
+
+
+class Runtime(ContainerRuntime, Images, Streams, Protocol):
+    """All that the agent asks of a runtime, in one object."""
+
+
+class _ClientSource:
+    """Config maps and secrets, read one by one, as the node authorizer wants it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def config_map(self, namespace: str, name: str) -> core_v1.ConfigMap:
+        return await self._client.get(core_v1.ConfigMap, name, namespace)
+
+    async def secret(self, namespace: str, name: str) -> core_v1.Secret:
+        return await self._client.get(core_v1.Secret, name, namespace)
+
+
+class Kubelet:
+    """One node's agent; `run` it, and serve `handle` on its port."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        client: Client,
+        clock: Clock,
+        identity: Identity,
+        runtime: Runtime,
+        *,
+        on_pod_cidr: Callable[[str], None] | None = None,
+        authorize: Authorize | None = None,
+    ) -> None:
+        config.root_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._config, self._clock, self._runtime = config, clock, runtime
+        self._on_pod_cidr, self._pod_cidr = on_pod_cidr, ""
+        self._events = EventRecorder(client, clock, component="kubelet", host=config.node_name)
+        self._status = NodeStatus(config, client, clock, runtime, runtime, self._events)
+        self._informers = InformerFactory(client, clock)
+        self._pods = self._informers.informer(core_v1.Pod, field_selector=f"spec.nodeName={config.node_name}")
+        self._services = self._informers.informer(core_v1.Service)
+        self._pleg = Pleg(runtime, clock, config.relist_seconds)
+        self._pleg.on_change = self._poke
+        self._workers: dict[str, PodWorker] = {}
+        source = _ClientSource(client)
+        self._node = Node(
+            config=config,
+            client=client,
+            clock=clock,
+            runtime=runtime,
+            images=ImageManager(runtime, clock),
+            volumes=Volumes(config.root_dir, client, source, clock, identity),
+            source=source,
+            events=self._events,
+            handlers=Handlers(runtime, clock),
+            pleg=self._pleg,
+            services=self._services.cache.list,
+            network_reason=self._network_reason,
+            allocatable=self._status.allocatable,
+            admit=self._admit,
+        )
+        self._server = KubeletServer(config, clock, runtime, self._pleg, self.pods, authorize)
+
+    async def handle(self, request: Request) -> Response | Upgrade:
+        """Answer a request to this node's port."""
+        return await self._server.handle(request)
+
+    def pods(self) -> list[core_v1.Pod]:
+        """Return the pods of this node."""
+        return [worker.pod for worker in self._workers.values()]
+
+    async def run(self) -> Never:
+        """Be a node until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._events.run(), name="kubelet events")
+            await self._status.register()
+            self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
+            group.create_task(self._forever(self._status.renew_lease, 10.0), name="kubelet lease")
+            group.create_task(self._node_status(), name="kubelet node status")
+            await self._first_relist()
+            self._pods.add_handler(
+                on_add=lambda pod: self._seen(group, pod),
+                on_update=lambda _, pod: self._seen(group, pod),
+                on_delete=self._gone,
+            )
+            group.create_task(self._informers.run(), name="kubelet informers")
+            await self._informers.wait_synced()
+            group.create_task(self._pleg.run(), name="kubelet pleg")
+            group.create_task(self._housekeeping(), name="kubelet housekeeping")
+        raise AssertionError("a node's tasks do not end")
+
+    async def _first_relist(self) -> None:
+        while True:
+            try:
+                return await self._pleg.relist()
+            except RuntimeFailure as error:
+                _log.warning("container runtime does not answer", error=str(error))
+                await self._clock.sleep(1.0)
+
+    async def _node_status(self) -> None:
+        """Keep the node's status: often until it is ready, then as upstream."""
+        while True:
+            try:
+                node = await self._status.update()
+                cidr = node.spec.pod_cidr
+                if cidr and cidr != self._pod_cidr and self._on_pod_cidr is not None:
+                    self._on_pod_cidr(cidr)
+                    self._pod_cidr = cidr
+            except ApiError as error:
+                _log.warning("node status not written", error=str(error))
+            await self._clock.sleep(_FAST_SECONDS if self._network_reason() else UPDATE_SECONDS)
+
+    async def _forever(self, act: Callable[[], Awaitable[None]], period_seconds: float) -> None:
+        while True:
+            try:
+                await act()
+            except ApiError as error:
+                _log.warning("lease not renewed", error=str(error))
+            await self._clock.sleep(period_seconds)
+
+    def _network_reason(self) -> str:
+        health = self._status.health
+        return health.network_reason if health is not None else "container runtime is down"
+
+    def _seen(self, group: asyncio.TaskGroup, pod: core_v1.Pod) -> None:
+        uid = pod.metadata.uid
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.update(pod)
+            return
+        worker = self._workers[uid] = PodWorker(self._node, pod)
+        task = group.create_task(worker.run(), name=f"pod {pod.metadata.namespace}/{pod.metadata.name}")
+        task.add_done_callback(lambda _: self._workers.pop(uid, None))
+
+    def _gone(self, pod: core_v1.Pod) -> None:
+        if (worker := self._workers.get(pod.metadata.uid)) is not None:
+            worker.remove()
+
+    def _poke(self, uid: str) -> None:
+        if (worker := self._workers.get(uid)) is not None:
+            worker.poke()
+
+    async def _housekeeping(self) -> None:
+        """End what the runtime has of pods that nobody knows."""
+        async for _ in self._ticks():
+            for uid in self._pleg.uids():
+                if uid in self._workers or any(pod.metadata.uid == uid for pod in self._pods.cache.list()):
+                    continue
+                try:
+                    await self._end_orphan(uid)
+                except (RuntimeFailure, OSError) as error:
+                    _log.warning("orphan not ended", uid=uid, error=str(error))
+
+    def _ticks(self) -> AsyncIterator[None]:
+        return self._clock.ticker(_HOUSEKEEPING_SECONDS)
+
+    async def _end_orphan(self, uid: str) -> None:
+        record = self._pleg.record(uid)
+        for run in record.instances:
+            await self._runtime.stop_container(run.id, _ORPHAN_GRACE_SECONDS)
+            await self._runtime.remove_container(run.id)
+        for sandbox in record.sandboxes:
+            await self._runtime.end_sandbox(sandbox.id, remove=True)
+        await self._node.volumes.remove(uid)
+        await self._pleg.relist()
+
+    def _admit(self, pod: core_v1.Pod) -> tuple[str, str] | None:
+        """Return why this node cannot take a pod; None when it can."""
+        node = self._status.node
+        others = [
+            other
+            for other in self._pods.cache.list()
+            if other.metadata.uid != pod.metadata.uid and other.status.phase not in {"Succeeded", "Failed"}
+        ]
+        if node is not None:
+            labels = node.metadata.labels or {}
+            if any(labels.get(key) != value for key, value in (pod.spec.node_selector or {}).items()):
+                text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+                return "NodeAffinity", text
+        has = self._status.allocatable
+        if len(others) + 1 > int(has["pods"]):
+            return "OutOfpods", _lacking("pods", 1, len(others), int(has["pods"]))
+        for name in ("cpu", "memory"):
+            wanted, used = _request(pod, name), sum(_request(other, name) for other in others)
+            most = quantity.parse(has[name]).milli() if name == "cpu" else quantity.parse(has[name]).value()
+            if wanted and wanted + used > most:
+                return f"OutOf{name}", _lacking(name, wanted, used, most)
+        return None
+
+    def _about(self) -> core_v1.Node:
+        assert self._status.node is not None
+        return self._status.node
+
+
+def _request(pod: core_v1.Pod, name: str) -> int:
+    amounts = [quantity.parse(each.resources.requests.get(name, "0")) for each in pod.spec.containers or ()]
+    return sum(amount.milli() if name == "cpu" else amount.value() for amount in amounts)
+
+
+def _lacking(name: str, wanted: int, used: int, most: int) -> str:
+    return f"Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {most}"

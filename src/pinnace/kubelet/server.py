@@ -1,0 +1,226 @@
+"""What the node answers on its port: logs, commands, connections, pods, health.
+
+Whoever serves it says through `authorize` who may ask; without one, only callers that carry a verified certificate or an in-process
+identity are let in. Upstream: kubelet `server/server.go`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from urllib.parse import unquote
+
+from pinnace.api import codec, core_v1
+from pinnace.component.clock import Clock
+from pinnace.component.http import Headers, Request, Response, Upgrade
+from pinnace.component.http.duplex import duplex_pair
+from pinnace.component.http.message import DuplexStream
+from pinnace.component.http.streams import (
+    CommandFailed,
+    CommandStreams,
+    PortForwardFailed,
+    parse_options,
+    serve_port_forward,
+    serve_remote_command,
+)
+from pinnace.component.logging import get_logger
+from pinnace.kubelet import container_config, logs, remote
+from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.runtime import Instance, RuntimeFailure, State, Streams
+from pinnace.machinery import timestamps
+
+_TEXT = Headers([("Content-Type", "text/plain; charset=utf-8")])
+_JSON = Headers([("Content-Type", "application/json")])
+_log = get_logger("kubelet-server")
+
+
+class KubeletServer:
+    """The handler of one node's port."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        clock: Clock,
+        streams: Streams,
+        pleg: Pleg,
+        pods: Callable[[], Sequence[core_v1.Pod]],
+        authorize: Callable[[Request], Awaitable[Response | None]] | None,
+    ) -> None:
+        self._config, self._clock, self._streams = config, clock, streams
+        self._pleg, self._pods = pleg, pods
+        self._authorize = authorize or _only_the_api_server
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    async def handle(self, request: Request) -> Response | Upgrade:
+        """Answer one request."""
+        refused = await self._authorize(request)
+        if refused is not None:
+            return refused
+        parts = [unquote(part) for part in request.path.strip("/").split("/")]
+        match parts:
+            case ["healthz", *_]:
+                return Response(200, _TEXT, b"ok")
+            case ["pods"]:
+                listed = core_v1.PodList(kind="PodList", api_version="v1", items=tuple(self._pods()))
+                return Response(200, _JSON, codec.encode(listed))
+            case ["containerLogs", namespace, name, container]:
+                return self._logs(request, namespace, name, container)
+            case ["exec" | "attach" as verb, namespace, name, *_, container]:
+                return await self._command(request, verb, namespace, name, container)
+            case ["run", namespace, name, *_, container] if request.method == "POST":
+                return await self._run(request, namespace, name, container)
+            case ["portForward", namespace, name, *_]:
+                return await self._forward(request, namespace, name)
+        return Response(404, _TEXT, b"404 page not found\n")
+
+    def _logs(self, request: Request, namespace: str, name: str, container: str) -> Response:
+        pod = self._pod(namespace, name)
+        if pod is None:
+            return _text(404, f'pod "{name}" not found')
+        everyone = (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
+        if all(each.name != container for each in everyone):
+            return _text(404, f'container "{container}" not found in pod "{name}"')
+        runs = self._pleg.record(pod.metadata.uid).of(container)
+        previous = request.param("previous") == "true"
+        if previous:
+            runs = tuple(run for run in runs if run.state is State.EXITED)
+            if self._current(pod, container) is None:
+                runs = runs[1:]
+        if not runs:
+            return _text(400, _no_log(pod, container, previous=previous))
+        run = runs[0]
+        path = container_config.log_dir(self._config, pod) / container / f"{run.restart_count}.log"
+        if not path.exists():
+            return _text(404, f"the log of container {container} is not there")
+
+        def running() -> bool:
+            latest = self._pleg.record(pod.metadata.uid).instances
+            return any(each.id == run.id and each.state is State.RUNNING for each in latest)
+
+        try:
+            options = self._options(request)
+        except ValueError as error:
+            return _text(400, str(error))
+        body: AsyncIterator[bytes] = logs.read(path, options, self._clock, running)
+        return Response(200, _TEXT, body)
+
+    def _options(self, request: Request) -> logs.LogOptions:
+        since = None
+        if request.param("sinceSeconds"):
+            since = self._clock.time() - int(request.param("sinceSeconds"))
+        elif request.param("sinceTime"):
+            since = timestamps.parse(request.param("sinceTime"))
+        tail = request.param("tailLines") or request.param("tail")
+        return logs.LogOptions(
+            follow=request.param("follow") in {"true", "1"},
+            timestamps=request.param("timestamps") in {"true", "1"},
+            tail_lines=int(tail) if tail and tail != "all" else None,
+            limit_bytes=int(request.param("limitBytes")) if request.param("limitBytes") else None,
+            since=since,
+        )
+
+    async def _command(
+        self, request: Request, verb: str, namespace: str, name: str, container: str
+    ) -> Response | Upgrade:
+        found = self._running(namespace, name, container)
+        if isinstance(found, Response):
+            return found
+        options = parse_options(request)
+        if isinstance(options, Response):
+            return options
+
+        async def run(streams: CommandStreams) -> int:
+            stdin, stdout, stderr, tty = options.stdin, options.stdout, options.stderr, options.tty
+            try:
+                if verb == "exec":
+                    url = await self._streams.exec_url(
+                        found.id, options.command, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty
+                    )
+                else:
+                    url = await self._streams.attach_url(found.id, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
+            except RuntimeFailure as error:
+                raise CommandFailed(f"error executing command in container: {error}") from error
+            return await remote.command(url, streams)
+
+        return await serve_remote_command(request, options, run)
+
+    async def _run(self, request: Request, namespace: str, name: str, container: str) -> Response:
+        found = self._running(namespace, name, container)
+        if isinstance(found, Response):
+            return found
+        try:
+            done = await self._streams.execute(found.id, request.param("cmd").split(), 0)
+        except RuntimeFailure as error:
+            return _text(500, str(error))
+        return Response(200, _TEXT, done.output)
+
+    async def _forward(self, request: Request, namespace: str, name: str) -> Response | Upgrade:
+        pod = self._pod(namespace, name)
+        sandbox = self._pleg.record(pod.metadata.uid).sandbox if pod is not None else None
+        if pod is None or sandbox is None:
+            return _text(404, f'pod "{name}" not found')
+
+        async def connect(port: int) -> DuplexStream:
+            try:
+                url = await self._streams.port_forward_url(sandbox.id, port)
+            except RuntimeFailure as error:
+                raise PortForwardFailed(str(error)) from error
+            ours, theirs = duplex_pair()
+            task = asyncio.get_running_loop().create_task(_carry(url, port, theirs), name=f"port {port}")
+            self._carrying.add(task)
+            task.add_done_callback(self._carrying.discard)
+            return ours
+
+        return await serve_port_forward(request, f"pod {name}, uid {pod.metadata.uid}", connect)
+
+    def _running(self, namespace: str, name: str, container: str) -> Instance | Response:
+        pod = self._pod(namespace, name)
+        if pod is None:
+            return _text(404, f'pod "{name}" not found')
+        found = self._current(pod, container)
+        return found if found is not None else _text(404, f'container not found ("{container}")')
+
+    def _current(self, pod: core_v1.Pod, container: str) -> Instance | None:
+        runs = self._pleg.record(pod.metadata.uid).of(container)
+        return next((run for run in runs if run.state is State.RUNNING), None)
+
+    def _pod(self, namespace: str, name: str) -> core_v1.Pod | None:
+        for pod in self._pods():
+            if (pod.metadata.namespace, pod.metadata.name) == (namespace, name):
+                return pod
+        return None
+
+
+async def _carry(url: str, port: int, stream: DuplexStream) -> None:
+    try:
+        await remote.carry_port(url, port, stream)
+    except PortForwardFailed as error:
+        _log.warning("port not forwarded", port=port, error=str(error))
+    finally:
+        await stream.close()
+
+
+async def _only_the_api_server(request: Request) -> Response | None:
+    connection = request.connection
+    if connection.user is not None or connection.certificate is not None:
+        return None
+    return _text(401, "Unauthorized")
+
+
+def _no_log(pod: core_v1.Pod, container: str, *, previous: bool) -> str:
+    name = pod.metadata.name
+    if previous:
+        return f'previous terminated container "{container}" in pod "{name}" not found'
+    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    for status in statuses:
+        if status.name == container and status.state.waiting is not None:
+            reason = status.state.waiting.reason
+            text = {
+                "ErrImagePull": "image can't be pulled",
+                "ImagePullBackOff": "trying and failing to pull image",
+            }.get(reason, reason)
+            return f'container "{container}" in pod "{name}" is waiting to start: {text}'
+    return f'container "{container}" in pod "{name}" is not available'
+
+
+def _text(status: int, text: str) -> Response:
+    return Response(status, _TEXT, text.encode())
