@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pinnace.api.core_v1 import PodTemplateSpec
 from pinnace.api.meta_v1 import LabelSelector
+from pinnace.apiserver.registry.core.validation.pod_spec import template_errors
 from pinnace.machinery import selectors
 from pinnace.machinery.field import FieldError, Path, invalid, not_supported, required
 
@@ -39,11 +40,10 @@ def _errors(
     else:
         if not matches:
             yield invalid(labels_path, dict(labels) or None, "`selector` does not match template `labels`")
+    yield from template_errors(template, spec.child("template"))
     policy = template.spec.restart_policy
-    if policy not in {"", "Always"}:
+    if policy in {"Never", "OnFailure"}:
         yield not_supported(spec.child("template", "spec", "restartPolicy"), policy, ("Always",))
-    if not template.spec.containers:
-        yield required(spec.child("template", "spec", "containers"))
 
 
 def selector_unchanged(new: LabelSelector | None, old: LabelSelector | None) -> Sequence[FieldError]:
