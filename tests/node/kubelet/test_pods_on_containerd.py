@@ -1,0 +1,203 @@
+"""The node agent against a real containerd and an API server in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from pinnace.api import core_v1, meta_v1
+from pinnace.apiserver.compose import api_server
+from pinnace.apiserver.config import ApiServerConfig
+from pinnace.apiserver.service_account_tokens import SigningKey
+from pinnace.client import Client, InProcessTransport
+from pinnace.cluster import cni
+from pinnace.cluster.containerd import Containerd
+from pinnace.cluster.containerd_config import ContainerdPaths, detect
+from pinnace.cluster.images import Images
+from pinnace.cluster.mounts import unmount_below
+from pinnace.component.clock import RealClock
+from pinnace.component.http import Connection, Request, Response, UserInfo
+from pinnace.component.identity import system_identity
+from pinnace.kubelet import Kubelet, KubeletConfig
+from pinnace.kubelet.cri import CriRuntime
+from pinnace.machinery.errors import NotFound
+from pinnace.store.memory import open_memory
+
+DEMOAPP = "ikubernetes/demoapp:v1.0"
+ADMIN = UserInfo("admin", groups=("system:masters", "system:authenticated"))
+
+
+class World:
+    def __init__(self, admin: Client, kubelet: Kubelet) -> None:
+        self.admin, self.kubelet = admin, kubelet
+
+    async def pod(self, name: str, command: str, *, restart: str = "Never", **spec: object) -> None:
+        main = core_v1.Container(name="main", image=DEMOAPP, command=("/bin/sh", "-c", command))
+        await self.admin.create(
+            core_v1.Pod(
+                metadata=meta_v1.ObjectMeta(name=name, namespace="default"),
+                spec=core_v1.PodSpec(
+                    containers=(main,),
+                    node_name="node-1",
+                    restart_policy=restart,
+                    automount_service_account_token=False,
+                    termination_grace_period_seconds=1,
+                    **spec,  # type: ignore[arg-type]
+                ),
+            )
+        )
+
+    async def get(self, name: str) -> core_v1.Pod:
+        return await self.admin.get(core_v1.Pod, name, "default")
+
+    async def until(self, name: str, holds: Callable[[core_v1.Pod], bool]) -> core_v1.Pod:
+        pod = None
+        try:
+            async with asyncio.timeout(20):
+                while True:
+                    pod = await self.get(name)
+                    if holds(pod):
+                        return pod
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"never so: {pod.status if pod else None}") from None
+
+    async def log(self, name: str) -> str:
+        request = Request(
+            "GET", f"/containerLogs/default/{name}/main", connection=Connection(None, None, False, None, ADMIN)
+        )
+        answer = await self.kubelet.handle(request)
+        assert isinstance(answer, Response)
+        if isinstance(answer.body, bytes):
+            return answer.body.decode()
+        return b"".join([chunk async for chunk in answer.body]).decode()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    if os.geteuid() != 0 or any(shutil.which(tool) is None for tool in ("containerd", "runc", "iptables")):
+        pytest.skip("real containers need root, containerd, runc and iptables")
+    clock, identity = RealClock(), system_identity()
+    paths = ContainerdPaths(tmp_path / "containerd")
+    daemon = Containerd(paths, detect(), clock)
+    await daemon.start()
+    try:
+        await Images(paths, tmp_path / "images").import_new()
+        cni.write(paths.cni_conf, paths.cni_data, cni.pod_network(tmp_path), "10.199.7.0/24")
+        async with open_memory(clock) as store, CriRuntime(str(paths.socket)) as runtime:
+            server = api_server(
+                ApiServerConfig(), store, clock=clock, identity=identity, signing_key=SigningKey.create()
+            )
+            async with server.running():
+                admin = Client(InProcessTransport(server.handle, ADMIN))
+                await prepare(admin)
+                config = KubeletConfig(
+                    node_name="node-1",
+                    node_ip="192.0.2.1",
+                    root_dir=tmp_path / "kubelet",
+                    log_dir=tmp_path / "logs",
+                    cgroup_root=f"/pinnace-test-{os.getpid()}",
+                )
+                node = UserInfo("system:node:node-1", groups=("system:nodes", "system:authenticated"))
+                kubelet = Kubelet(config, Client(InProcessTransport(server.handle, node)), clock, identity, runtime)
+                task = asyncio.get_running_loop().create_task(kubelet.run())
+                try:
+                    yield World(admin, kubelet)
+                finally:
+                    task.cancel()
+                    await asyncio.wait([task])
+                    await end_all(runtime)
+    finally:
+        await daemon.stop()
+        unmount_below(tmp_path)
+
+
+async def prepare(admin: Client) -> None:
+    """Make what pods need and controllers would have made."""
+    try:
+        await admin.get(core_v1.Namespace, "default")
+    except NotFound:
+        await admin.create(core_v1.Namespace(metadata=meta_v1.ObjectMeta(name="default")))
+    await admin.create(core_v1.ServiceAccount(metadata=meta_v1.ObjectMeta(name="default", namespace="default")))
+
+
+async def end_all(runtime: CriRuntime) -> None:
+    for record in (await runtime.pods()).values():
+        for run in record.instances:
+            await runtime.stop_container(run.id, 0)
+        for sandbox in record.sandboxes:
+            await runtime.end_sandbox(sandbox.id, remove=True)
+
+
+def running(pod: core_v1.Pod) -> bool:
+    return pod.status.phase == "Running"
+
+
+async def eventually_gone(world: World, name: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await world.get(name)
+            except NotFound:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_pod_runs_and_is_deleted(world: World) -> None:
+    """A pod gets an address, becomes Ready, and leaves nothing in the runtime when it is deleted."""
+    await world.pod("web", "trap 'exit 0' TERM; echo hello; while true; do sleep 0.1; done")
+    pod = await world.until("web", running)
+    assert pod.status.pod_ip.startswith("10.199.7.")
+    assert {item.type: item.status for item in pod.status.conditions}["Ready"] == "True"
+    assert pod.status.container_statuses[0].container_id.startswith("containerd://")
+    assert await world.log("web") == "hello\n"
+    await world.admin.delete(core_v1.Pod, "web", "default")
+    await eventually_gone(world, "web")
+    assert world.kubelet.pods() == []
+
+
+@pytest.mark.parametrize(("code", "phase", "reason"), [(0, "Succeeded", "Completed"), (3, "Failed", "Error")])
+async def test_pod_ends_in_the_phase_of_its_exit_code(world: World, code: int, phase: str, reason: str) -> None:
+    """A pod that is not restarted ends with its container."""
+    await world.pod("once", f"exit {code}")
+    pod = await world.until("once", lambda pod: pod.status.phase == phase)
+    ended = pod.status.container_statuses[0].state.terminated
+    assert ended is not None
+    assert (ended.exit_code, ended.reason) == (code, reason)
+
+
+async def test_crashing_container_backs_off(world: World) -> None:
+    """The first restart comes at once, the second waits ten seconds and says so."""
+    await world.pod("crash", "exit 1", restart="Always")
+    pod = await world.until(
+        "crash",
+        lambda pod: any(
+            item.state.waiting is not None and item.state.waiting.reason == "CrashLoopBackOff"
+            for item in pod.status.container_statuses
+        ),
+    )
+    status = pod.status.container_statuses[0]
+    assert status.restart_count == 1
+    assert status.state.waiting is not None
+    assert "back-off 10s restarting failed container=main" in status.state.waiting.message
+
+
+async def test_node_is_ready_and_has_a_lease(world: World) -> None:
+    """The node registers with what the machine has."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                node = await world.admin.get(core_v1.Node, "node-1")
+            except NotFound:
+                node = None
+            if node and {item.type: item.status for item in node.status.conditions}.get("Ready") == "True":
+                break
+            await asyncio.sleep(0.05)
+    assert node.status.capacity["cpu"] == str(os.cpu_count())
+    assert node.status.node_info.container_runtime_version.startswith("containerd://")
+    assert node.status.conditions[-1].type == "Ready"
