@@ -12,7 +12,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Never
 
@@ -29,6 +29,7 @@ from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE
 from pinnace.cluster.containerd_config import ContainerdError, detect
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ClusterPki, load_or_create, local_addresses, server_names
+from pinnace.cluster.ports import free_port
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.http.server import serve
@@ -101,6 +102,9 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
     Raises:
         ClusterError: it cannot start.
     """
+    if not config.port:
+        # The Service `kubernetes` names the port before anybody listens on it.
+        config = replace(config, port=free_port())
     paths = ClusterPaths(config.data_dir)
     paths.make()
     with locked(paths):

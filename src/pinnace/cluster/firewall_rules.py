@@ -24,15 +24,16 @@ def removal(saved: str, network: str) -> str:
     gone = [rule for rule in rules if rule in marked or _chain(rule) in chains]
     if not gone:
         return ""
-    lines = [f"-D {rule[3:]}" for rule in gone if _chain(rule) not in chains]
-    lines += [f"-F {chain}" for chain in sorted(chains)] + [f"-X {chain}" for chain in sorted(chains)]
+    unlinked = [f"-D {rule[3:]}" for rule in gone if _chain(rule) not in chains]
+    emptied = sorted(chains)
     kept = [rule for rule in rules if rule not in gone]
     if not any(_chain(rule) == _SHARED[0] for rule in kept):
-        lines += [f"-D {rule[3:]}" for rule in kept if _target(rule) in _SHARED and _chain(rule) not in _SHARED]
+        unlinked += [f"-D {rule[3:]}" for rule in kept if _target(rule) in _SHARED and _chain(rule) not in _SHARED]
         declared = {line[1:].split(" ")[0] for line in saved.splitlines() if line.startswith(":")}
-        shared = [chain for chain in _SHARED if chain in declared]
-        lines += [f"-F {chain}" for chain in shared] + [f"-X {chain}" for chain in shared]
-    return "\n".join(["*nat", *lines, "COMMIT", ""])
+        emptied += [chain for chain in _SHARED if chain in declared]
+    # Two transactions: the kernel still counts a jump that is deleted in the same one, and calls its chain busy.
+    flush, delete = ([f"-{verb} {chain}" for chain in emptied] for verb in "FX")
+    return "\n".join(["*nat", *unlinked, *flush, "COMMIT", "*nat", *delete, "COMMIT", ""])
 
 
 def remove(network: str) -> str:

@@ -26,8 +26,10 @@ THEIRS = OURS.replace("ours", "theirs").replace("aa11", "cc33").replace("bb22", 
 def test_removal_takes_the_shared_chains_with_the_last_network():
     """Our rules and chains go, then the jumps to the shared chains and those chains; other rules stay."""
     lines = removal(HEAD + OURS + "COMMIT\n", "ours").splitlines()
-    assert lines[0] == "*nat"
-    assert lines[-1] == "COMMIT"
+    jumps, chains = lines[: lines.index("COMMIT")], lines[lines.index("COMMIT") + 1 :]
+    assert jumps[0] == chains[0] == "*nat"
+    assert chains[-1] == "COMMIT"
+    assert {line[:2] for line in jumps[1:]} == {"-D", "-F"}
     assert [line for line in lines if line.startswith("-X")] == [
         "-X CNI-DN-bb22",
         "-X CNI-aa11",
