@@ -5,9 +5,10 @@ PYTHON ?= python3
 
 .PHONY: up down test test-long check lint types imports unit verify update bench clean
 
-up: $(VENV)/.installed  ## start a cluster and show that it answers
+up: $(VENV)/.installed  ## start a cluster on this machine, run the lesson's pods, print nodes and pods
+	scripts/install-system-packages run
 	$(BIN)/pinnace up
-	$(BIN)/pinnace kubectl get namespaces || true
+	$(BIN)/python examples/lesson/run.py
 
 down:  ## stop it; its state is kept
 	$(BIN)/pinnace down
