@@ -152,7 +152,8 @@ def _pod_level(spec: PodSpec) -> PodSpec:
         if name in pod_resources.POD_LEVEL:
             requests.setdefault(name, amount)
     for name, limit in resources.limits.items():
-        requests.setdefault(name, limit)
+        if name in pod_resources.POD_LEVEL or name.startswith(pod_resources.HUGE_PAGES):
+            requests.setdefault(name, limit)
     if len(requests) == len(resources.requests):
         return spec
     return replace(spec, resources=ResourceRequirements(limits=resources.limits, requests=requests))

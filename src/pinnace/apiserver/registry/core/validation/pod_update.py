@@ -212,10 +212,10 @@ def ephemeral_update_errors(new: v1.Pod, old: v1.Pod) -> Errors:
     ]
     if gone:
         listed = ", ".join(map(go_quoted, gone))
-        yield forbidden(path, f"existing ephemeral containers {listed} may not be removed")
+        yield forbidden(path, f"existing ephemeral containers {listed} may not be removed\n")
     if changed:
         listed = ", ".join(map(go_quoted, changed))
-        yield forbidden(path, f"existing ephemeral containers {listed} may not be changed")
+        yield forbidden(path, f"existing ephemeral containers {listed} may not be changed\n")
 
 
 def resize_errors(new: v1.Pod, old: v1.Pod) -> Errors:

@@ -1,0 +1,54 @@
+"""Quantities and times in the form in which they are stored."""
+
+import pytest
+
+from pinnace.api.coordination_v1 import Lease, LeaseSpec
+from pinnace.api.core_v1 import Container, Pod, PodSpec, ResourceRequirements
+from pinnace.api.meta_v1 import ObjectMeta
+from pinnace.apiserver.endpoints.scalars import canonical
+
+
+def make_pod(**requests):
+    resources = ResourceRequirements(requests=requests)
+    return Pod(spec=PodSpec(containers=(Container(name="c", resources=resources),)))
+
+
+def test_quantities_become_canonical_at_any_depth():
+    """Amounts are kept in one spelling, rounded up to thousandths."""
+    pod = canonical(make_pod(cpu="1000m", memory="0.5Gi", storage="1n"))
+    assert pod.spec.containers[0].resources.requests == {"cpu": "1", "memory": "512Mi", "storage": "1m"}
+
+
+def test_canonical_object_is_returned_as_it_is():
+    """Nothing is built anew where nothing changes."""
+    pod = make_pod(cpu="1")
+    assert canonical(pod) is pod
+
+
+def test_times_become_utc():
+    """A time in another zone is kept in UTC."""
+    pod = Pod(metadata=ObjectMeta(creation_timestamp="2026-01-02T05:04:05+02:00"))
+    assert canonical(pod).metadata.creation_timestamp == "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize(
+    ("obj", "words"),
+    [
+        pytest.param(make_pod(cpu="x y"), "quantities must match the regular expression", id="quantity"),
+        pytest.param(
+            Pod(metadata=ObjectMeta(creation_timestamp="yesterday")),
+            'parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"',
+            id="time",
+        ),
+        pytest.param(
+            Lease(spec=LeaseSpec(renew_time="2020-01-01T00:00:00.123Z")),
+            'cannot parse ".123Z" as ".000000"',
+            id="micro time",
+        ),
+    ],
+)
+def test_unreadable_scalars_are_refused_in_gos_words(obj, words):
+    """What is no quantity or time at all does not get in."""
+    with pytest.raises(ValueError) as refused:
+        canonical(obj)
+    assert words in str(refused.value)
