@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import click
 
-from pinnace.cli.process import free_port
 from pinnace.cluster.config import API_PORT
+from pinnace.cluster.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,19 +32,6 @@ def running_state(paths: ClusterPaths) -> ServerState | None:
         return msgspec.json.decode(paths.state.read_bytes(), type=ServerState)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-
-
-def free_port(wanted: int) -> int:
-    """Return a port if nobody listens on it, else a free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104 - where the server will listen
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    return wanted
 
 
 def start(paths: ClusterPaths, arguments: list[str]) -> ServerState:

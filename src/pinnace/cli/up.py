@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 
 from pinnace.cli.options import cluster_options, fail, paths_of, serving_options
-from pinnace.cli.process import ServerFailed, free_port, running_state, start
+from pinnace.cli.process import ServerFailed, running_state, start
 from pinnace.client.kubeconfig import KubeconfigError, access, merge, user_file
 from pinnace.cluster.config import API_PORT
 from pinnace.cluster.paths import ForeignFolder
+from pinnace.cluster.ports import free_port
 
 
 @click.command()
