@@ -9,7 +9,7 @@ from pinnace.api import core_v1 as v1
 from pinnace.apiserver.registry.core.validation.resources import name_errors
 from pinnace.apiserver.registry.label_selectors import selector_errors
 from pinnace.machinery import names, quantity
-from pinnace.machinery.field import FieldError, Path, invalid, not_supported, required
+from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported, required
 
 Errors = Iterator[FieldError]
 
@@ -25,7 +25,7 @@ def access_mode_errors(modes: tuple[str, ...], path: Path) -> Errors:
             yield not_supported(path, mode, ACCESS_MODES)
         found.add(mode)
     if "ReadWriteOncePod" in found and len(found) > 1:
-        yield invalid(path, modes, "may not use ReadWriteOncePod with other access modes")
+        yield forbidden(path, "may not use ReadWriteOncePod with other access modes")
 
 
 def storage_errors(text: str, path: Path) -> Errors:
