@@ -20,6 +20,7 @@ from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.node_status import UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_workers import Node, PodWorker
+from pinnace.kubelet.prober import Prober
 from pinnace.kubelet.runtime import ContainerRuntime, Images, RuntimeFailure, Streams
 from pinnace.kubelet.server import KubeletServer
 from pinnace.kubelet.volumes import Volumes
@@ -73,6 +74,7 @@ class Kubelet:
         self._services = self._informers.informer(core_v1.Service)
         self._pleg = Pleg(runtime, clock, config.relist_seconds)
         self._pleg.on_change = self._poke
+        self._prober = Prober(runtime, clock)
         self._workers: dict[str, PodWorker] = {}
         source = _ClientSource(client)
         self._node = Node(
@@ -86,6 +88,7 @@ class Kubelet:
             events=self._events,
             handlers=Handlers(runtime, clock),
             pleg=self._pleg,
+            prober=self._prober,
             services=self._services.cache.list,
             network_reason=self._network_reason,
             allocatable=self._status.allocatable,
@@ -118,6 +121,7 @@ class Kubelet:
             group.create_task(self._informers.run(), name="kubelet informers")
             await self._informers.wait_synced()
             group.create_task(self._pleg.run(), name="kubelet pleg")
+            group.create_task(self._prober.run(), name="kubelet prober")
             group.create_task(self._housekeeping(), name="kubelet housekeeping")
         raise AssertionError("a node's tasks do not end")
 

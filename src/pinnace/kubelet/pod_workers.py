@@ -27,6 +27,7 @@ from pinnace.kubelet.environment import ConfigError, PodFacts, Source, expand, v
 from pinnace.kubelet.handlers import Handlers, HookFailed
 from pinnace.kubelet.images import ImageManager, ImageUnavailable
 from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.prober import Prober
 from pinnace.kubelet.runtime import (
     CONTAINER_HASH,
     TERMINATION_POLICY,
@@ -63,6 +64,7 @@ class Node:
     events: EventRecorder
     handlers: Handlers
     pleg: Pleg
+    prober: Prober
     services: Callable[[], Iterable[core_v1.Service]]
     network_reason: Callable[[], str]
     allocatable: dict[str, str]
@@ -83,6 +85,7 @@ class PodWorker:
         self._ended = False
         self._admitted = False
         self._failure = ("", "")
+        self._unhealthy: dict[str, str] = {}
 
     @property
     def pod(self) -> core_v1.Pod:
@@ -254,7 +257,13 @@ class PodWorker:
         if run is not None and run.state is State.RUNNING:
             if run.annotations.get(CONTAINER_HASH) == making.spec_hash(container):
                 self._waiting.pop(name, None)
-                return _SYNC_SECONDS
+                failed = self._unhealthy.pop(run.id, "")
+                if not failed:
+                    self._probe(container, run, initial=initial)
+                    return _SYNC_SECONDS
+                await self._kill(run, container, self._grace(), failed)
+                await self._node.pleg.relist()
+                return 0.0
             text = f"Container {name} definition changed, will be restarted"
             await self._kill(run, container, self._grace(), text)
         elif run is not None and run.state is State.EXITED:
@@ -327,6 +336,21 @@ class PodWorker:
         await node.pleg.relist()
         await self._after_start(container, initial=initial)
         return 0.0
+
+    def _probe(self, container: core_v1.Container, run: Instance, *, initial: bool) -> None:
+        """Have the prober follow a running container."""
+        if not (container.readiness_probe or container.liveness_probe or container.startup_probe):
+            return
+
+        def failed(kind: str, output: str, _: int, over: core_v1.Probe | None) -> None:
+            self._event("Warning", "Unhealthy", f"{kind} probe failed: {output}", container, initial)
+            if over is not None:
+                text = f"Container {container.name} failed {kind.lower()} probe, will be restarted"
+                self._unhealthy[run.id] = text
+                self.poke()
+
+        ips = self._ips()
+        self._node.prober.follow(self._pod.metadata.uid, container, run.id, ips[0] if ips else "", self.poke, failed)
 
     async def _after_start(self, container: core_v1.Container, *, initial: bool) -> None:
         hook = container.lifecycle.post_start if container.lifecycle is not None else None
@@ -435,6 +459,7 @@ class PodWorker:
 
     async def _stop_all(self) -> None:
         pod, node = self._pod, self._node
+        node.prober.forget(pod.metadata.uid)
         await node.pleg.relist()
         record = node.pleg.record(pod.metadata.uid)
         specs = {each.name: each for each in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))}
@@ -490,7 +515,8 @@ class PodWorker:
                 ended=ended,
                 reason=self._failure[0],
                 message=self._failure[1],
-                unready=_unprobed(pod),
+                unready=node.prober.unready(pod),
+                unstarted=node.prober.unstarted(pod),
             )
             status = pod_status.make(pod, seen, node.clock.time())
             if status == pod.status:
@@ -570,14 +596,6 @@ class PodWorker:
 
 def _expected(error: Exception) -> bool:
     return isinstance(error, RuntimeFailure | ApiError | OSError)
-
-
-def _unprobed(pod: core_v1.Pod) -> frozenset[str]:
-    """Return the containers that would be ready only by a probe: without a prober they never claim to be."""
-    everyone = (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
-    return frozenset(
-        each.name for each in everyone if each.readiness_probe is not None or each.startup_probe is not None
-    )
 
 
 def _duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ from pinnace.api import core_v1, meta_v1
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.service_account_tokens import SigningKey
+from pinnace.apiserver.streaming import InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InProcessTransport
 from pinnace.cluster import cni
 from pinnace.cluster.containerd import Containerd
@@ -22,19 +23,43 @@ from pinnace.cluster.images import Images
 from pinnace.cluster.mounts import unmount_below
 from pinnace.component.clock import RealClock
 from pinnace.component.http import Connection, Request, Response, UserInfo
+from pinnace.component.http.server import serve
 from pinnace.component.identity import system_identity
+from pinnace.component.tls import CertificateAuthority, server_context
 from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.cri import CriRuntime
 from pinnace.machinery.errors import NotFound
 from pinnace.store.memory import open_memory
 
+TOKEN = "a-token-of-this-test"
 DEMOAPP = "ikubernetes/demoapp:v1.0"
 ADMIN = UserInfo("admin", groups=("system:masters", "system:authenticated"))
 
 
 class World:
-    def __init__(self, admin: Client, kubelet: Kubelet) -> None:
-        self.admin, self.kubelet = admin, kubelet
+    def __init__(self, admin: Client, kubelet: Kubelet, server: str) -> None:
+        self.admin, self.kubelet, self.server = admin, kubelet, server
+
+    def kubectl(self, *words: str) -> list[str]:
+        return [
+            "kubectl",
+            f"--server={self.server}",
+            "--insecure-skip-tls-verify",
+            f"--token={TOKEN}",
+            "--kubeconfig=/dev/null",
+            *words,
+        ]
+
+    async def call(self, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *self.kubectl(*words),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(20):
+            out, err = await process.communicate(stdin)
+        return process.returncode or 0, out.decode(), err.decode()
 
     async def pod(self, name: str, command: str, *, restart: str = "Never", **spec: object) -> None:
         main = core_v1.Container(name="main", image=DEMOAPP, command=("/bin/sh", "-c", command))
@@ -90,10 +115,23 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await Images(paths, tmp_path / "images").import_new()
         cni.write(paths.cni_conf, paths.cni_data, cni.pod_network(tmp_path), "10.199.7.0/24")
         async with open_memory(clock) as store, CriRuntime(str(paths.socket)) as runtime:
+            agents: list[Kubelet] = []
             server = api_server(
-                ApiServerConfig(), store, clock=clock, identity=identity, signing_key=SigningKey.create()
+                ApiServerConfig(),
+                store,
+                clock=clock,
+                identity=identity,
+                signing_key=SigningKey.create(),
+                tokens={TOKEN: ADMIN},
+                specials=streaming_handlers(InProcessKubelets(lambda _: agents[0].handle)),
             )
-            async with server.running():
+            authority = CertificateAuthority.create("test", clock.time())
+            pair = authority.issue_server("localhost", ["localhost", "127.0.0.1"], clock.time())
+            context = server_context(pair, authority.certificate_pem)
+            async with (
+                server.running(),
+                serve(server.handle, "127.0.0.1", 0, ssl_context=context, clock=clock) as listening,
+            ):
                 admin = Client(InProcessTransport(server.handle, ADMIN))
                 await prepare(admin)
                 config = KubeletConfig(
@@ -105,9 +143,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 )
                 node = UserInfo("system:node:node-1", groups=("system:nodes", "system:authenticated"))
                 kubelet = Kubelet(config, Client(InProcessTransport(server.handle, node)), clock, identity, runtime)
+                agents.append(kubelet)
                 task = asyncio.get_running_loop().create_task(kubelet.run())
                 try:
-                    yield World(admin, kubelet)
+                    yield World(admin, kubelet, f"https://127.0.0.1:{listening.port}")
                 finally:
                     task.cancel()
                     await asyncio.wait([task])
@@ -201,3 +240,106 @@ async def test_node_is_ready_and_has_a_lease(world: World) -> None:
     assert node.status.capacity["cpu"] == str(os.cpu_count())
     assert node.status.node_info.container_runtime_version.startswith("containerd://")
     assert node.status.conditions[-1].type == "Ready"
+
+
+async def test_exec_carries_streams_and_exit_code(world: World) -> None:
+    """stdin reaches the command, its outputs come back apart, its exit code is kubectl's."""
+    await world.pod("box", "while true; do sleep 0.1; done")
+    await world.until("box", running)
+    code, out, err = await world.call(
+        "exec", "-i", "box", "--", "/bin/sh", "-c", "cat; echo oops >&2; exit 5", stdin=b"through"
+    )
+    assert (code, out) == (5, "through")
+    assert "oops" in err
+
+
+async def test_port_forward_reaches_the_pod(world: World) -> None:
+    """Several connections reach a port of the pod."""
+    await world.pod("web", "mkdir /w && echo found > /w/index.html && httpd -f -p 80 -h /w")
+    await world.until("web", running)
+    process = await asyncio.create_subprocess_exec(
+        *world.kubectl("port-forward", "pod/web", ":80"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(15):
+            port = int((await process.stdout.readline()).decode().split("127.0.0.1:")[1].split(" ")[0])
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET / HTTP/1.0\r\n\r\n")
+                assert b"found" in await reader.read()
+                writer.close()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_volumes_hold_their_content(world: World) -> None:
+    """Config maps, secrets, scratch space and the pod's own fields are files in the container."""
+    meta = meta_v1.ObjectMeta(name="settings", namespace="default")
+    await world.admin.create(core_v1.ConfigMap(metadata=meta, data={"colour": "red"}))
+    trust = meta_v1.ObjectMeta(name="kube-root-ca.crt", namespace="default")
+    await world.admin.create(core_v1.ConfigMap(metadata=trust, data={"ca.crt": "trusted"}))
+    await world.admin.create(core_v1.Secret(metadata=meta, data={"word": "c2VzYW1l"}))
+    names = ("c", "s", "e")
+    main = core_v1.Container(
+        name="main",
+        image=DEMOAPP,
+        command=(
+            "/bin/sh",
+            "-c",
+            "cat /c/colour /s/word; echo kept > /e/x; cat /e/x; echo $WHO; ls /var/run/secrets/kubernetes.io/serviceaccount",
+        ),
+        env=(
+            core_v1.EnvVar(
+                name="WHO",
+                value_from=core_v1.EnvVarSource(field_ref=core_v1.ObjectFieldSelector(field_path="metadata.name")),
+            ),
+        ),
+        volume_mounts=tuple(core_v1.VolumeMount(name=name, mount_path=f"/{name}") for name in names),
+    )
+    await world.admin.create(
+        core_v1.Pod(
+            metadata=meta_v1.ObjectMeta(name="vols", namespace="default"),
+            spec=core_v1.PodSpec(
+                containers=(main,),
+                node_name="node-1",
+                restart_policy="Never",
+                volumes=(
+                    core_v1.Volume(name="c", config_map=core_v1.ConfigMapVolumeSource(name="settings")),
+                    core_v1.Volume(name="s", secret=core_v1.SecretVolumeSource(secret_name="settings")),
+                    core_v1.Volume(name="e", empty_dir=core_v1.EmptyDirVolumeSource()),
+                ),
+            ),
+        )
+    )
+    await world.until("vols", lambda pod: pod.status.phase == "Succeeded")
+    assert await world.log("vols") == "redsesamekept\nvols\nca.crt\nnamespace\ntoken\n"
+
+
+async def test_probes_decide_readiness_and_restart(world: World) -> None:
+    """A pod is ready once its probe says so, and is restarted when its liveness fails."""
+    lived = core_v1.Probe(
+        exec=core_v1.ExecAction(command=("test", "!", "-e", "/dead")), period_seconds=1, failure_threshold=1
+    )
+    ready = core_v1.Probe(exec=core_v1.ExecAction(command=("test", "-e", "/ready")), period_seconds=1)
+    main = core_v1.Container(
+        name="main",
+        image=DEMOAPP,
+        command=("/bin/sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"),
+        readiness_probe=ready,
+        liveness_probe=lived,
+    )
+    spec = core_v1.PodSpec(
+        containers=(main,),
+        node_name="node-1",
+        automount_service_account_token=False,
+        termination_grace_period_seconds=1,
+    )
+    await world.admin.create(core_v1.Pod(metadata=meta_v1.ObjectMeta(name="probed", namespace="default"), spec=spec))
+    pod = await world.until("probed", running)
+    assert not pod.status.container_statuses[0].ready
+    await world.call("exec", "probed", "--", "touch", "/ready")
+    await world.until("probed", lambda pod: pod.status.container_statuses[0].ready)
+    await world.call("exec", "probed", "--", "touch", "/dead")
+    await world.until("probed", lambda pod: pod.status.container_statuses[0].restart_count == 1)
