@@ -15,7 +15,7 @@ down:  ## stop it; its state is kept
 
 test: $(VENV)/.installed  ## every test that belongs into every run
 	scripts/install-test-tools
-	$(BIN)/pytest -m "not long and not needs_node"
+	$(BIN)/pytest -m "not long"
 
 test-long: $(VENV)/.installed  ## soak, chaos, repetition, real waiting times
 	scripts/install-test-tools

@@ -14,9 +14,9 @@ from support.namespaces import fresh_namespace
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    """One cluster for the session, in memory."""
+    """One control plane for the session, in memory, without a node."""
     folder = tmp_path_factory.mktemp("simulated")
-    with running_cluster("--store", "memory", folder=folder) as cluster:
+    with running_cluster("--store", "memory", "--runtime", "none", folder=folder) as cluster:
         yield cluster
 
 

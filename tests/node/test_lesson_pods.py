@@ -12,17 +12,21 @@ import pytest
 from support.kubectl import Kubectl
 from support.waiting import eventually
 
-pytestmark = pytest.mark.needs_node
-
 DEMOAPP = "ikubernetes/demoapp:v1.0"
 
 
 def pod(
-    name: str, *, command: str = "", restart: str = "Always", image: str = DEMOAPP, grace: int = 1, **container: object
+    name: str,
+    *,
+    command: str | list[str] = "",
+    restart: str = "Always",
+    image: str = DEMOAPP,
+    grace: int = 1,
+    **container: object,
 ) -> str:
     main: dict[str, object] = {"name": "main", "image": image, **container}
     if command:
-        main["command"] = ["/bin/sh", "-c", command]
+        main["command"] = ["/bin/sh", "-c", command] if isinstance(command, str) else command
     spec = {"restartPolicy": restart, "terminationGracePeriodSeconds": grace, "containers": [main]}
     return json.dumps({
         "apiVersion": "v1",

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-from pinnace import KUBERNETES_VERSION, __version__
+from pinnace import VERSION
 
 # Subcommand → (module, one line of help): the help of the whole needs no import of the parts.
 COMMANDS = {
@@ -39,7 +39,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(f"{KUBERNETES_VERSION}+pinnace.{__version__}", prog_name="pinnace")
+@click.version_option(VERSION, prog_name="pinnace")
 def main() -> None:
     """A Kubernetes control plane in one process."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pinnace import KUBERNETES_VERSION, __version__
+from pinnace import VERSION
 from pinnace.cli.options import cluster_options, fail, paths_of, serving_options
 from pinnace.cluster.allinone import ClusterError, cluster
 from pinnace.cluster.config import API_PORT, ClusterConfig, RuntimeKind, StoreKind
@@ -18,8 +18,6 @@ from pinnace.component.logging import configure
 from pinnace.component.signals import handle_termination
 from pinnace.component.tls import CertificateError
 from pinnace.store.interface import StoreError
-
-VERSION = f"{KUBERNETES_VERSION}+pinnace.{__version__}"
 
 
 @click.command()

@@ -18,7 +18,7 @@ from typing import Never
 
 import msgspec
 
-from pinnace import KUBERNETES_VERSION
+from pinnace import VERSION
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.streaming import InProcessKubelets, streaming_handlers
@@ -226,7 +226,7 @@ async def _node(
 
     try:
         files = nodes.NodeFiles(config.data_dir)
-        async with nodes.node(files, pki, handler, clock, identity, KUBERNETES_VERSION) as (name, handle):
+        async with nodes.node(files, pki, handler, clock, identity, VERSION) as (name, handle):
             kubelets[name] = handle
             admin = UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated"))
             ready = await nodes.wait_ready(Client(InProcessTransport(handler, admin)), name, clock)

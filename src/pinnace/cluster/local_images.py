@@ -50,7 +50,8 @@ def demoapp_archive() -> bytes:
         ContainerdError: this machine lacks what it is made of.
     """
     config = ImageConfig(
-        entrypoint=("/bin/catatonit", "--", "/bin/demoapp"),
+        entrypoint=("/bin/catatonit", "--"),
+        command=("/bin/demoapp",),
         environment={"PATH": "/bin"},
         exposed_ports=("80/tcp",),
     )
