@@ -8,7 +8,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pinnace.api.core_v1 import PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus
+from pinnace.api.core_v1 import (
+    PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus,
+    TypedLocalObjectReference,
+    TypedObjectReference,
+)
 from pinnace.apiserver.registry.core import volume_defaults
 from pinnace.apiserver.registry.core.validation.claims import claim_spec_errors
 from pinnace.apiserver.registry.defaulting import changed
@@ -36,11 +42,18 @@ def default(obj: PersistentVolumeClaim) -> PersistentVolumeClaim:
 
 
 def prepare_create(ctx: Context, obj: PersistentVolumeClaim) -> PersistentVolumeClaim:  # noqa: ARG001
-    """Begin in the phase Pending; a source that is neither a claim nor a snapshot is dropped, as upstream drops it."""
+    """Begin in the phase Pending; what upstream takes for no source is dropped, and the two names of one are in step."""
     spec = obj.spec
     source = spec.data_source
     if source is not None and not source.api_group and source.kind != "PersistentVolumeClaim":
         spec = replace(spec, data_source=None)
+    source, ref = spec.data_source, spec.data_source_ref
+    if source is not None and ref is None:
+        ref = TypedObjectReference(api_group=source.api_group, kind=source.kind, name=source.name)
+        spec = replace(spec, data_source_ref=ref)
+    elif ref is not None and source is None and not ref.namespace:
+        source = TypedLocalObjectReference(api_group=ref.api_group, kind=ref.kind, name=ref.name)
+        spec = replace(spec, data_source=source)
     return replace(obj, spec=spec, status=PersistentVolumeClaimStatus(phase="Pending"))
 
 

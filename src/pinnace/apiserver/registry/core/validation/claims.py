@@ -82,4 +82,4 @@ def _source_errors(spec: v1.PersistentVolumeClaimSpec, path: Path) -> Errors:
             or (spec.data_source.api_group or "") != (spec.data_source_ref.api_group or "")
         )
     ):
-        yield invalid(path, "", "must match dataSourceRef")
+        yield invalid(path, {}, "must match dataSourceRef")
