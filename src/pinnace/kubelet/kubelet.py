@@ -107,6 +107,7 @@ class Kubelet:
     async def run(self) -> Never:
         """Be a node until cancelled."""
         async with asyncio.TaskGroup() as group:
+            self._server.carry_in(group)
             group.create_task(self._events.run(), name="kubelet events")
             await self._status.register()
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")

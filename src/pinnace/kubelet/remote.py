@@ -76,7 +76,7 @@ async def command(url: str, streams: CommandStreams) -> int:
                 told = await _all(errors)
                 for task in inward:
                     task.cancel()
-    except (HttpError, OSError) as error:
+    except (HttpError, OSError, ExceptionGroup) as error:
         raise CommandFailed(f"error executing command in container: {error}") from error
     return _exit_code(told)
 
@@ -137,7 +137,7 @@ async def carry_port(url: str, port: int, ours: DuplexStream) -> None:
             data = await connection.open(Headers([("streamType", "data"), *fields]))
             await copy_both_ways(data, ours)
             told = await _all(errors)
-    except (HttpError, OSError) as error:
+    except (HttpError, OSError, ExceptionGroup) as error:
         raise PortForwardFailed(str(error)) from error
     if told:
         raise PortForwardFailed(told.decode(errors="replace"))

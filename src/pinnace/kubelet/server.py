@@ -48,7 +48,11 @@ class KubeletServer:
         self._config, self._clock, self._streams = config, clock, streams
         self._pleg, self._pods = pleg, pods
         self._authorize = authorize or _only_the_api_server
-        self._carrying: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup | None = None
+
+    def carry_in(self, group: asyncio.TaskGroup) -> None:
+        """Let forwarded connections live in the agent's own group."""
+        self._group = group
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer one request."""
@@ -160,14 +164,14 @@ class KubeletServer:
             return _text(404, f'pod "{name}" not found')
 
         async def connect(port: int) -> DuplexStream:
+            if self._group is None:
+                raise PortForwardFailed("the node agent does not run yet")
             try:
                 url = await self._streams.port_forward_url(sandbox.id, port)
             except RuntimeFailure as error:
                 raise PortForwardFailed(str(error)) from error
             ours, theirs = duplex_pair()
-            task = asyncio.get_running_loop().create_task(_carry(url, port, theirs), name=f"port {port}")
-            self._carrying.add(task)
-            task.add_done_callback(self._carrying.discard)
+            self._group.create_task(_carry(url, port, theirs), name=f"port {port}")
             return ours
 
         return await serve_port_forward(request, f"pod {name}, uid {pod.metadata.uid}", connect)
