@@ -62,7 +62,7 @@ def complaint(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
 
 def test_up_twice_then_down_then_up_resumes(commands: Commands) -> None:
     """A second `up` finds the first; `down` keeps the state, and stopping what is stopped is harmless."""
-    assert commands.run("up", "--port", "0").returncode == 0
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
     first = commands.status()
     again = commands.run("up")
     assert again.returncode == 0
@@ -72,28 +72,30 @@ def test_up_twice_then_down_then_up_resumes(commands: Commands) -> None:
     assert commands.run("down").returncode == 0
     assert commands.run("status").returncode == 1
     assert commands.run("down").returncode == 0
-    assert commands.run("up", "--port", "0").returncode == 0
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
     assert (commands.data_dir / "pki/ca.crt").read_bytes() == ca
 
 
 def test_up_after_a_kill_resumes(commands: Commands) -> None:
     """A server that was killed leaves nothing that `up` stumbles over."""
-    assert commands.run("up", "--port", "0").returncode == 0
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
     pid = commands.status()["pid"]
     assert isinstance(pid, int)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not commands.status()["running"])
-    assert commands.run("up", "--port", "0").returncode == 0
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
     assert commands.status()["pid"] != pid
 
 
 def test_up_that_is_interrupted_leaves_what_the_next_can_handle(commands: Commands) -> None:
     """Ctrl-C right after the start: whatever was reached, the next `up` ends well."""
-    starting = subprocess.Popen(commands.words("up", "--port", "0"), stderr=subprocess.PIPE, env=commands.environment)
+    starting = subprocess.Popen(
+        commands.words("up", "--runtime", "none", "--port", "0"), stderr=subprocess.PIPE, env=commands.environment
+    )
     eventually(commands.data_dir.exists, every=0.01)
     starting.send_signal(signal.SIGINT)
     starting.communicate(timeout=30)
-    done = commands.run("up", "--port", "0")
+    done = commands.run("up", "--runtime", "none", "--port", "0")
     assert done.returncode == 0, done.stderr
     assert commands.status()["running"] is True
 
@@ -107,7 +109,7 @@ def test_delete_leaves_nothing(commands: Commands) -> None:
         "current-context": "mine",
     }
     commands.kubeconfig.write_text(yaml.safe_dump(other))
-    assert commands.run("up", "--port", "0").returncode == 0
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
     merged = yaml.safe_load(commands.kubeconfig.read_text())
     assert merged["current-context"] == "mine"
     assert [item["name"] for item in merged["contexts"]] == ["mine", "cli-test"]
@@ -122,7 +124,7 @@ def test_delete_leaves_nothing(commands: Commands) -> None:
 
 def test_files_are_for_their_owner_alone(commands: Commands) -> None:
     """The folder admits nobody else, and no key can be read by others."""
-    assert commands.run("up", "--port", "0").returncode == 0
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
     assert commands.data_dir.stat().st_mode & 0o777 == 0o700
     secret = [*commands.data_dir.glob("pki/*.key"), commands.data_dir / "admin.kubeconfig", commands.kubeconfig]
     assert len(secret) > 3
@@ -133,7 +135,7 @@ def test_a_taken_port_is_named_with_the_mend(commands: Commands) -> None:
     """A port that was asked for and is taken is an error; one that was not is replaced by a free one."""
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = taken.getsockname()[1]
-        said = complaint(commands.run("up", "--port", str(port)))
+        said = complaint(commands.run("up", "--runtime", "none", "--port", str(port)))
     assert str(port) in said
     assert "--port" in said
 
@@ -141,7 +143,7 @@ def test_a_taken_port_is_named_with_the_mend(commands: Commands) -> None:
 def test_a_broken_kubeconfig_is_left_alone(commands: Commands) -> None:
     """The cluster starts, the file stays as it was, and the user is told where the cluster's own one is."""
     commands.kubeconfig.write_text("{ not yaml")
-    done = commands.run("up", "--port", "0")
+    done = commands.run("up", "--runtime", "none", "--port", "0")
     assert done.returncode == 0
     assert str(commands.data_dir / "admin.kubeconfig") in done.stderr
     assert commands.kubeconfig.read_text() == "{ not yaml"
@@ -151,7 +153,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_mend(commands: Commands)
     """A file in the way of the data folder's parent ends in one line."""
     commands.data_dir.write_text("in the way")
     commands.data_dir /= "below"
-    said = complaint(commands.run("up", "--port", "0"))
+    said = complaint(commands.run("up", "--runtime", "none", "--port", "0"))
     assert str(commands.data_dir.parent) in said
     assert "--data-dir" in said
 
@@ -162,6 +164,6 @@ def test_a_foreign_folder_is_neither_taken_nor_deleted(commands: Commands) -> No
     (commands.data_dir / "thesis.tex").write_text("years of work")
     commands.run("status")
     assert "does not look like" in complaint(commands.run("delete"))
-    assert "--data-dir" in complaint(commands.run("up", "--port", "0"))
+    assert "--data-dir" in complaint(commands.run("up", "--runtime", "none", "--port", "0"))
     assert "does not look like" in complaint(commands.run("delete"))
     assert sorted(path.name for path in commands.data_dir.iterdir()) == ["pki", "thesis.tex"]
