@@ -29,3 +29,11 @@ def test_write_changes_the_file_only_when_the_range_does(tmp_path):
     assert not cni.write(tmp_path / "net.d", tmp_path, network, "10.244.0.0/24")
     assert cni.write(tmp_path / "net.d", tmp_path, network, "10.244.1.0/24")
     assert [path.name for path in (tmp_path / "net.d").iterdir()] == ["10-pinnace.conflist"]
+
+
+def test_the_pods_range_is_one_that_no_other_network_has():
+    """The usual range, unless somebody else's route leads into it; the cluster's own bridge does not count."""
+    head = "Iface\tDestination\tGateway\n"
+    assert cni.free_range(head + "eth0\t00000000\t0102A8C0\n", "pin1") == "10.244.0.0/16"
+    assert cni.free_range(head + "pin1\t0000F40A\t00000000\n", "pin1") == "10.244.0.0/16"
+    assert cni.free_range(head + "pin2\t0000F40A\t00000000\n", "pin1") == "10.245.0.0/16"
