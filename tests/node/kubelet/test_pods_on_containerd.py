@@ -154,6 +154,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     finally:
         await daemon.stop()
         unmount_below(tmp_path)
+        bridge = await asyncio.create_subprocess_exec(
+            "ip", "link", "delete", cni.pod_network(tmp_path).bridge, stderr=asyncio.subprocess.DEVNULL
+        )
+        await bridge.wait()  # there is none when no pod was started
+        remove_cgroups()
 
 
 async def prepare(admin: Client) -> None:
@@ -171,6 +176,14 @@ async def end_all(runtime: CriRuntime) -> None:
             await runtime.stop_container(run.id, 0)
         for sandbox in record.sandboxes:
             await runtime.end_sandbox(sandbox.id, remove=True)
+
+
+def remove_cgroups() -> None:
+    for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*/")):
+        base = top / f"pinnace-test-{os.getpid()}"
+        for folder in sorted((*base.glob("**/"), base), key=lambda path: -len(path.parts)):
+            if folder.exists():
+                folder.rmdir()
 
 
 def running(pod: core_v1.Pod) -> bool:
