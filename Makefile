@@ -38,9 +38,11 @@ unit: $(VENV)/.installed
 
 verify: $(VENV)/.installed  ## generated files are as generated
 	$(BIN)/python -m tools.generate_api --check
+	$(BIN)/python tools/generate_cri.py --check
 
 update: $(VENV)/.installed  ## write generated files anew
 	$(BIN)/python -m tools.generate_api
+	$(BIN)/python tools/generate_cri.py
 
 bench: $(VENV)/.installed  ## figures, each beside a bare server of the same run
 	$(BIN)/python bench/apiserver.py
