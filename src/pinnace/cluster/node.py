@@ -30,6 +30,7 @@ from pinnace.component.tls import certificate_facts, server_context
 from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.cri import CriRuntime
 from pinnace.machinery.errors import ApiError
+from pinnace.network.node_condition import report_network_up
 
 KUBELET_PORT = 10250
 # Seconds for a node to become Ready before the cluster is declared usable without it.
@@ -89,11 +90,14 @@ async def node(
         _log.warning("image archive left out", reason=failure)
     address = next(iter(local_addresses()), "127.0.0.1")
 
-    def follow(pod_cidr: str) -> None:
-        cni.write(paths.cni_conf, paths.cni_data, files.network, pod_cidr)
-
     user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
+    network_client = Client(InProcessTransport(handler, user), user_agent="pinnace-network")
     async with CriRuntime(str(paths.socket)) as runtime, asyncio.TaskGroup() as group:
+
+        def follow(pod_cidr: str) -> None:
+            cni.write(paths.cni_conf, paths.cni_data, files.network, pod_cidr)
+            group.create_task(report_network_up(network_client, clock, name), name="network condition")
+
         pair = pki.authority.issue_server(
             f"system:node:{name}", [name, address], clock.time(), organizations=["system:nodes"]
         )

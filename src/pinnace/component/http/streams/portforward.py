@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from pinnace.component.http import websocket
-from pinnace.component.http.duplex import copy_both_ways, duplex_pair
+from pinnace.component.http.duplex import duplex_pair
 from pinnace.component.http.errors import ProtocolError
 from pinnace.component.http.message import DuplexStream, Headers, Request, Response, Upgrade
 from pinnace.component.http.spdy import SpdyConnection, SpdyStream
@@ -169,7 +169,9 @@ async def _forward(data: SpdyStream, error: SpdyStream, target: str, connect: Co
 
 
 async def _carry(data: DuplexStream, port: int, connect: Connect) -> None:
-    """Connect and carry bytes until both sides have ended.
+    """Connect and carry bytes until the port's side has ended.
+
+    Older kubectls keep their side open until they are told that all is over, so that waiting for both would be for ever.
 
     Raises:
         PortForwardFailed: the port cannot be reached.
@@ -180,7 +182,24 @@ async def _carry(data: DuplexStream, port: int, connect: Connect) -> None:
         raise
     except OSError as failure:
         raise PortForwardFailed(failure.strerror or str(failure)) from failure
-    await copy_both_ways(data, remote)
+    try:
+        async with asyncio.TaskGroup() as group:
+            upwards = group.create_task(_copy(data, remote), name="to the port")
+            await _copy(remote, data)
+            upwards.cancel()
+    finally:
+        await remote.close()
+
+
+async def _copy(source: DuplexStream, sink: DuplexStream) -> None:
+    """Carry bytes one way; the end of one side ends the other, and a side that is gone ends both."""
+    try:
+        while data := await source.read():
+            await sink.write(data)
+        await sink.write_eof()
+    except ConnectionError:
+        await source.close()
+        await sink.close()
 
 
 class _Channels:
