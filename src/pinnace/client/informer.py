@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Never, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from pinnace.client.rest import Client, Listing
@@ -21,7 +22,9 @@ from pinnace.machinery.meta import key as key_of
 
 T = TypeVar("T", bound=Struct)
 
-_RETRY = Backoff(0.2, 30.0, jitter=0.5)
+_RETRY = Backoff(0.2, 30.0)
+# Seconds from which on a watch that ended counts as one that worked.
+_LASTING_SECONDS = 1.0
 _log = get_logger("informer")
 
 IndexFunction = Callable[[Any], Iterable[str]]
@@ -154,16 +157,19 @@ class SharedInformer(Generic[T]):
         """Follow the server for ever, through its absences."""
         failures = 0
         while True:
+            begun = self._clock.monotonic()
             try:
                 if not self._version:
                     await self._list()
-                failures = 0
                 await self._watch()
             except Expired:
                 self._version = ""
-            except (ApiError, HttpError, OSError, TimeoutError) as error:
-                failures += 1
+            except (ApiError, HttpError, OSError, TimeoutError, msgspec.DecodeError) as error:
                 _log.warning("list or watch failed", type=self.cls.__name__, error=str(error) or type(error).__name__)
+            # A watch that lasts ends without fault; one that ends at once must not be reopened in a tight loop.
+            lasted = self._clock.monotonic() - begun >= _LASTING_SECONDS
+            failures = 0 if lasted else failures + 1
+            if failures:
                 await self._clock.sleep(_RETRY.delay(failures))
 
     async def _list(self) -> None:
