@@ -14,25 +14,42 @@ from typing import Any
 import msgspec
 
 
-class Path:
-    """A field's place in an object; immutable, and cheap to extend."""
+# Items of a list whose paths are kept; longer lists are rare, and their paths are made anew.
+_KEPT_ITEMS = 16
 
-    __slots__ = ("_text",)
+
+class Path:
+    """A field's place in an object; immutable.
+
+    A path keeps those it was extended to, since the same members are named in every check of an object: beneath a path that is
+    a constant of its module, naming a member costs a look into a table. Keys of maps, which clients make up, are not kept.
+    """
+
+    __slots__ = ("_members", "_text")
 
     def __init__(self, *names: str) -> None:
         self._text = ".".join(names)
+        self._members: dict[object, Path] = {}
 
     def child(self, *names: str) -> "Path":
         """Return the path of a member, or of a member's member."""
-        return _path(".".join((self._text, *names)) if self._text else ".".join(names))
+        known = self._members.get(names)
+        if known is None:
+            known = self._members[names] = Path(self._text, *names) if self._text else Path(*names)
+        return known
 
     def index(self, position: int) -> "Path":
         """Return the path of a list's item."""
-        return _path(f"{self._text}[{position}]")
+        known = self._members.get(position)
+        if known is None:
+            known = Path(f"{self._text}[{position}]")
+            if position < _KEPT_ITEMS:
+                self._members[position] = known
+        return known
 
     def key(self, key: str) -> "Path":
         """Return the path of a map's entry."""
-        return _path(f"{self._text}[{key}]")
+        return Path(f"{self._text}[{key}]")
 
     def __str__(self) -> str:
         return self._text
@@ -45,12 +62,6 @@ class Path:
 
     def __hash__(self) -> int:
         return hash(self._text)
-
-
-def _path(text: str) -> Path:
-    path = Path.__new__(Path)
-    path._text = text  # noqa: SLF001 - a constructor of its own
-    return path
 
 
 class ErrorType(Enum):

@@ -28,6 +28,7 @@ _VOLUMES = (
     ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
     ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
 )
+_ROOT = Path()
 APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
@@ -37,7 +38,7 @@ def pod_warnings(new: v1.Pod, old: v1.Pod | None) -> list[str]:
     """Return the warnings about a pod."""
     if old is not None and old.spec == new.spec:
         return []
-    return list(_warnings(new.metadata, new.spec, Path(), pod=True))
+    return list(_warnings(new.metadata, new.spec, _ROOT, pod=True))
 
 
 def template_warnings(template: v1.PodTemplateSpec, path: Path, old: v1.PodTemplateSpec | None) -> list[str]:

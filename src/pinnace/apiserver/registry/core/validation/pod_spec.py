@@ -31,14 +31,14 @@ from pinnace.machinery.field import (
 
 Errors = Iterator[FieldError]
 
+_SPEC = Path("spec")
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 
 
 def pod_errors(pod: v1.Pod) -> Errors:
     """Check a pod that is made or changed."""
-    spec, path = pod.spec, Path("spec")
-    yield from pod_spec_errors(spec, path)
-    yield from whitespace_errors(spec, path)
+    yield from pod_spec_errors(pod.spec, _SPEC)
+    yield from whitespace_errors(pod.spec, _SPEC)
 
 
 def template_errors(template: v1.PodTemplateSpec, path: Path) -> Errors:
