@@ -77,8 +77,8 @@ class RegistryObjects(Objects):
         storage = self._of(cls).storage
         if not len(storage):
             return ()
-        page = await storage.list(namespace)
-        return tuple(self._object(entry) for entry in page.entries)
+        # Whatever has been answered is in the cache; waiting for writes under way would cost every create a turn of the loop.
+        return tuple(self._object(entry) for entry in storage.current(namespace))
 
     async def create(self, obj: S) -> S:
         registry = self._of(type(obj))

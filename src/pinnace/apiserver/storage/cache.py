@@ -82,7 +82,8 @@ class Cache:
         narrowed = self._narrowed(selection)
         if narrowed is None:
             first, last = bisect_left(self._keys, max(prefix, start)), bisect_left(self._keys, prefix_end(prefix))
-            keys: Iterable[str] = islice(self._keys, first, last)
+            # A slice: skipping to the first key one by one would cost a small namespace a walk over all before it.
+            keys: Iterable[str] = self._keys[first:last]
             if selection.labels.is_everything and selection.fields.is_everything:
                 return (self._entries[key] for key in keys)
         else:

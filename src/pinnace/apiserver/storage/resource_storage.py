@@ -86,6 +86,10 @@ class ResourceStorage(Generic[T]):
         """Return an object, None when there is none."""
         return self._cache.get(self.key(name, namespace))
 
+    def current(self, namespace: str = "") -> Iterator[Entry[T]]:
+        """Return the objects as the cache has them: with every write that has been answered, in the order of keys."""
+        return self._cache.select(self._prefix(namespace), "", Selection(namespace, EVERYTHING, EVERY_FIELD))
+
     def __len__(self) -> int:
         return len(self._cache)
 

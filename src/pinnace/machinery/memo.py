@@ -1,0 +1,39 @@
+"""Results of pure functions over frozen values, kept by the value's identity.
+
+Pods of one template carry the same spec, and the API server keeps one frozen struct for all of them. What is derived from such a
+struct (defaults, validation, what admission adds) is worked out once for the struct, not once for every pod. Identity stands in
+for equality because comparing, or hashing, a spec would cost as much as the work that is saved. Invariant: a kept value cannot
+be collected, so its identity is never another value's.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+R = TypeVar("R")
+
+# Values remembered by one memo: more than a busy cluster has templates at a time, little enough to forget about its memory.
+LIMIT = 512
+
+
+class Memo(Generic[V, R]):
+    """A pure function of one frozen value and a few hashable ones; what was asked for first is forgotten first."""
+
+    __slots__ = ("_function", "_known", "_limit")
+
+    def __init__(self, function: Callable[..., R], limit: int = LIMIT) -> None:
+        self._function = function
+        self._limit = limit
+        self._known: dict[tuple[Hashable, ...], tuple[V, R]] = {}
+
+    def __call__(self, value: V, *rest: Hashable) -> R:
+        """Return the function's result; exceptions are not kept."""
+        key = (id(value), *rest)
+        known = self._known.get(key)
+        if known is not None:
+            return known[1]
+        result = self._function(value, *rest)
+        if len(self._known) >= self._limit:
+            del self._known[next(iter(self._known))]
+        self._known[key] = (value, result)
+        return result
