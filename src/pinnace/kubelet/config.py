@@ -11,8 +11,8 @@ class KubeletConfig:
 
     node_name: str
     node_ip: str
-    root_dir: Path
-    log_dir: Path
+    root_dir: Path = Path("/var/lib/kubelet")
+    log_dir: Path = Path("/var/log/pods")
     container_log_links: Path | None = None
     port: int = 10250
     cluster_domain: str = "cluster.local"
@@ -22,7 +22,7 @@ class KubeletConfig:
     max_pods: int = 110
     node_labels: Mapping[str, str] = field(default_factory=dict)
     version: str = "v1.36.0"
-    # Real seconds between two looks at the runtime.
+    # Seconds between two looks at the whole runtime; zero when its events tell everything.
     relist_seconds: float = 1.0
     container_log_max_bytes: int = 10 * 1024 * 1024
     container_log_max_files: int = 5

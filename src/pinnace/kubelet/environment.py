@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pinnace.api import core_v1
+from pinnace.client import Client
 from pinnace.machinery import quantity
 from pinnace.machinery.errors import NotFound
 
@@ -26,6 +27,19 @@ class Source(Protocol):
 
     async def secret(self, namespace: str, name: str) -> core_v1.Secret:
         """Return it, or raise NotFound."""
+
+
+class ClientSource(Source):
+    """Read from the API server one by one, as the node authorizer wants it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def config_map(self, namespace: str, name: str) -> core_v1.ConfigMap:
+        return await self._client.get(core_v1.ConfigMap, name, namespace)
+
+    async def secret(self, namespace: str, name: str) -> core_v1.Secret:
+        return await self._client.get(core_v1.Secret, name, namespace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,8 @@
 """Hooks of containers: commands, requests and pauses around their start and stop. Upstream: kubelet `lifecycle/handlers.go`."""
 
-import ssl
-
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
-from pinnace.component.http import Headers
-from pinnace.component.http.client import HttpClient
-from pinnace.component.http.errors import HttpError
+from pinnace.kubelet.pod_network import HttpCall, PodNetwork
 from pinnace.kubelet.runtime import RuntimeFailure, Streams
 
 
@@ -17,8 +13,8 @@ class HookFailed(Exception):
 class Handlers:
     """Runs hooks."""
 
-    def __init__(self, streams: Streams, clock: Clock) -> None:
-        self._streams, self._clock = streams, clock
+    def __init__(self, streams: Streams, network: PodNetwork, clock: Clock) -> None:
+        self._streams, self._network, self._clock = streams, network, clock
 
     async def run(
         self, hook: core_v1.LifecycleHandler, container: core_v1.Container, container_id: str, ips: tuple[str, ...]
@@ -43,21 +39,18 @@ class Handlers:
             raise HookFailed("no handler that a hook can have")
 
     async def _request(self, action: core_v1.HTTPGetAction, container: core_v1.Container, ips: tuple[str, ...]) -> None:
-        host, port = action.host or (ips[0] if ips else ""), port_number(action.port, container)
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        secure = action.scheme == "HTTPS"
-        client = HttpClient(f"{'https' if secure else 'http'}://{host}:{port}", context if secure else None)
+        given = [(item.name, item.value) for item in action.http_headers]
+        call = HttpCall(
+            host=action.host or (ips[0] if ips else ""),
+            port=port_number(action.port, container),
+            path=action.path or "/",
+            secure=action.scheme == "HTTPS",
+            headers=(("User-Agent", "kube-lifecycle/1.36"), *given),
+        )
         try:
-            headers = Headers([
-                ("User-Agent", "kube-lifecycle/1.36"),
-                *((item.name, item.value) for item in action.http_headers),
-            ])
-            await client.request("GET", action.path or "/", headers=headers)
-        except (HttpError, OSError) as error:
+            await self._network.get(call)
+        except OSError as error:
             raise HookFailed(str(error)) from error
-        finally:
-            await client.close()
 
 
 def port_number(port: int | str, container: core_v1.Container) -> int:

@@ -6,23 +6,29 @@ runtime has and the API server has not are ended. Upstream: kubelet `kubelet.go`
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Never, Protocol
+from typing import Never
 
 from pinnace.api import core_v1
-from pinnace.client import Client, EventRecorder, InformerFactory
+from pinnace.client import Client, EventRecorder
 from pinnace.component.clock import Clock
 from pinnace.component.http import Request, Response, Upgrade
 from pinnace.component.identity import Identity
 from pinnace.component.logging import get_logger
 from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet.environment import ClientSource
 from pinnace.kubelet.handlers import Handlers
+from pinnace.kubelet.host import Host
 from pinnace.kubelet.images import ImageManager
+from pinnace.kubelet.machine import LinuxMachine
 from pinnace.kubelet.node_status import UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.pod_files import DiskFiles
+from pinnace.kubelet.pod_network import SocketNetwork
 from pinnace.kubelet.pod_workers import Node, PodWorker
 from pinnace.kubelet.prober import Prober
-from pinnace.kubelet.runtime import ContainerRuntime, Images, RuntimeFailure, Streams
+from pinnace.kubelet.runtime import Runtime, RuntimeFailure
 from pinnace.kubelet.server import KubeletServer
+from pinnace.kubelet.sources import OwnSources, PodHandler, Sources
 from pinnace.kubelet.volumes import Volumes
 from pinnace.machinery import quantity
 from pinnace.machinery.errors import ApiError
@@ -31,23 +37,6 @@ _FAST_SECONDS, _HOUSEKEEPING_SECONDS = 0.1, 2.0
 _ORPHAN_GRACE_SECONDS = 1
 _log = get_logger("kubelet")
 Authorize = Callable[[Request], Awaitable[Response | None]]
-
-
-class Runtime(ContainerRuntime, Images, Streams, Protocol):
-    """All that the agent asks of a runtime, in one object."""
-
-
-class _ClientSource:
-    """Config maps and secrets, read one by one, as the node authorizer wants it."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def config_map(self, namespace: str, name: str) -> core_v1.ConfigMap:
-        return await self._client.get(core_v1.ConfigMap, name, namespace)
-
-    async def secret(self, namespace: str, name: str) -> core_v1.Secret:
-        return await self._client.get(core_v1.Secret, name, namespace)
 
 
 class Kubelet:
@@ -61,40 +50,43 @@ class Kubelet:
         identity: Identity,
         runtime: Runtime,
         *,
+        host: Host | None = None,
+        sources: Sources | None = None,
         on_pod_cidr: Callable[[str], None] | None = None,
         authorize: Authorize | None = None,
     ) -> None:
-        config.root_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        """Make the agent of one node; without `host` it is this machine, without `sources` the agent watches by itself."""
+        source = ClientSource(client)
+        if host is None:
+            volumes = Volumes(config.root_dir, client, source, clock, identity)
+            host = Host(LinuxMachine(config.root_dir), DiskFiles(config, volumes, clock), SocketNetwork())
         self._config, self._clock, self._runtime = config, clock, runtime
         self._on_pod_cidr, self._pod_cidr = on_pod_cidr, ""
         self._events = EventRecorder(client, clock, component="kubelet", host=config.node_name)
-        self._status = NodeStatus(config, client, clock, runtime, runtime, self._events)
-        self._informers = InformerFactory(client, clock)
-        self._pods = self._informers.informer(core_v1.Pod, field_selector=f"spec.nodeName={config.node_name}")
-        self._services = self._informers.informer(core_v1.Service)
+        self._status = NodeStatus(config, client, clock, runtime, runtime, host.machine, self._events)
+        self._sources = sources if sources is not None else OwnSources(client, clock, config.node_name)
         self._pleg = Pleg(runtime, clock, config.relist_seconds)
         self._pleg.on_change = self._poke
-        self._prober = Prober(runtime, clock)
+        self._prober = Prober(runtime, host.network, clock)
         self._workers: dict[str, PodWorker] = {}
-        source = _ClientSource(client)
         self._node = Node(
             config=config,
             client=client,
             clock=clock,
             runtime=runtime,
             images=ImageManager(runtime, clock),
-            volumes=Volumes(config.root_dir, client, source, clock, identity),
+            files=host.files,
             source=source,
             events=self._events,
-            handlers=Handlers(runtime, clock),
+            handlers=Handlers(runtime, host.network, clock),
             pleg=self._pleg,
             prober=self._prober,
-            services=self._services.cache.list,
+            services=self._sources.services,
             network_reason=self._network_reason,
             allocatable=self._status.allocatable,
             admit=self._admit,
         )
-        self._server = KubeletServer(config, clock, runtime, self._pleg, self.pods, authorize)
+        self._server = KubeletServer(clock, runtime, host.files, self._pleg, self.pods, authorize)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer a request to this node's port."""
@@ -114,13 +106,10 @@ class Kubelet:
             group.create_task(self._forever(self._status.renew_lease, 10.0), name="kubelet lease")
             group.create_task(self._node_status(), name="kubelet node status")
             await self._first_relist()
-            self._pods.add_handler(
-                on_add=lambda pod: self._seen(group, pod),
-                on_update=lambda _, pod: self._seen(group, pod),
-                on_delete=self._gone,
-            )
-            group.create_task(self._informers.run(), name="kubelet informers")
-            await self._informers.wait_synced()
+            synced = asyncio.Event()
+            handler = PodHandler(lambda pod: self._seen(group, pod), self._gone)
+            group.create_task(self._sources.run(handler, synced), name="kubelet sources")
+            await synced.wait()
             group.create_task(self._pleg.run(), name="kubelet pleg")
             group.create_task(self._prober.run(), name="kubelet prober")
             group.create_task(self._housekeeping(), name="kubelet housekeeping")
@@ -138,14 +127,19 @@ class Kubelet:
         """Keep the node's status: often until it is ready, then as upstream."""
         while True:
             try:
-                node = await self._status.update()
-                cidr = node.spec.pod_cidr
-                if cidr and cidr != self._pod_cidr and self._on_pod_cidr is not None:
-                    self._on_pod_cidr(cidr)
-                    self._pod_cidr = cidr
-            except ApiError as error:
+                node = await self._status.update(self._sources.node())
+                await self._follow_pod_cidr(node.spec.pod_cidr)
+            except (ApiError, RuntimeFailure) as error:
                 _log.warning("node status not written", error=str(error))
             await self._clock.sleep(_FAST_SECONDS if self._network_reason() else UPDATE_SECONDS)
+
+    async def _follow_pod_cidr(self, cidr: str) -> None:
+        if not cidr or cidr == self._pod_cidr:
+            return
+        if self._on_pod_cidr is not None:
+            self._on_pod_cidr(cidr)
+        await self._runtime.set_pod_cidr(cidr)
+        self._pod_cidr = cidr
 
     async def _forever(self, act: Callable[[], Awaitable[None]], period_seconds: float) -> None:
         while True:
@@ -181,7 +175,7 @@ class Kubelet:
         """End what the runtime has of pods that nobody knows."""
         async for _ in self._ticks():
             for uid in self._pleg.uids():
-                if uid in self._workers or any(pod.metadata.uid == uid for pod in self._pods.cache.list()):
+                if uid in self._workers or any(pod.metadata.uid == uid for pod in self._sources.pods()):
                     continue
                 try:
                     await self._end_orphan(uid)
@@ -198,7 +192,7 @@ class Kubelet:
             await self._runtime.remove_container(run.id)
         for sandbox in record.sandboxes:
             await self._runtime.end_sandbox(sandbox.id, remove=True)
-        await self._node.volumes.remove(uid)
+        await self._node.files.remove_volumes(uid)
         await self._pleg.relist()
 
     def _admit(self, pod: core_v1.Pod) -> tuple[str, str] | None:
@@ -206,7 +200,7 @@ class Kubelet:
         node = self._status.node
         others = [
             other
-            for other in self._pods.cache.list()
+            for other in self._sources.pods()
             if other.metadata.uid != pod.metadata.uid and other.status.phase not in {"Succeeded", "Failed"}
         ]
         if node is not None:

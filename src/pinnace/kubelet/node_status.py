@@ -1,13 +1,10 @@
-"""This machine as a Node: what it has, what it runs, how it is; and the lease that says it is alive.
+"""A machine as a Node: what it has, what it runs, how it is; and the lease that says it is alive.
 
 The status is computed every 10 s and written when it changed, or after 5 minutes; the lease is renewed every 10 s. Upstream: kubelet
 `kubelet_node_status.go`, `nodestatus/setters.go`, component-helpers `lease/controller.go`.
 """
 
-import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -16,14 +13,14 @@ from pinnace.client import Client, EventRecorder
 from pinnace.component.clock import Clock
 from pinnace.component.logging import get_logger
 from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.runtime import ContainerRuntime, Health, Image, Images, RuntimeFailure
 from pinnace.machinery import timestamps
-from pinnace.machinery.errors import AlreadyExists, ApiError, NotFound
+from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 
 UPDATE_SECONDS, REPORT_SECONDS, LEASE_SECONDS = 10.0, 300.0, 40
 LEASE_NAMESPACE = "kube-node-lease"
 _MAX_IMAGES, _MAX_NAMES = 50, 5
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PRESSURES = (
     (
         "MemoryPressure",
@@ -35,22 +32,6 @@ _PRESSURES = (
     ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
 )
 _log = get_logger("node-status")
-
-
-def capacity(config: KubeletConfig) -> dict[str, str]:
-    """Return what the machine has."""
-    memory = next(
-        (line.split()[1] for line in _read("/proc/meminfo").splitlines() if line.startswith("MemTotal:")), "0"
-    )
-    disk = os.statvfs(config.root_dir)
-    return {
-        "cpu": str(os.cpu_count() or 1),
-        "ephemeral-storage": f"{disk.f_blocks * disk.f_frsize // 1024}Ki",
-        "hugepages-1Gi": "0",
-        "hugepages-2Mi": "0",
-        "memory": f"{memory}Ki",
-        "pods": str(config.max_pods),
-    }
 
 
 def allocatable(has: Mapping[str, str]) -> dict[str, str]:
@@ -110,14 +91,16 @@ class NodeStatus:
         clock: Clock,
         runtime: ContainerRuntime,
         images: Images,
+        machine: Machine,
         events: EventRecorder,
     ) -> None:
         self._config, self._client, self._clock = config, client, clock
-        self._runtime, self._images, self._events = runtime, images, events
+        self._runtime, self._images, self._machine, self._events = runtime, images, machine, events
         self._reported = 0.0
+        self._lease: coordination_v1.Lease | None = None
         self.health: Health | None = None
         self.node: core_v1.Node | None = None
-        has = capacity(config)
+        has = {**machine.capacity(), "pods": str(config.max_pods)}
         self.capacity, self.allocatable = has, allocatable(has)
 
     async def register(self) -> core_v1.Node:
@@ -153,9 +136,12 @@ class NodeStatus:
         self._announce(core_v1.Node())
         return self.node
 
-    async def update(self) -> core_v1.Node:
-        """Look at the machine and write its status where it changed; returns the node as stored."""
-        self.node = await self._client.get(core_v1.Node, self._config.node_name)
+    async def update(self, seen: core_v1.Node | None) -> core_v1.Node:
+        """Look at the machine and write its status where it changed; returns the node as stored.
+
+        `seen` is the node as the caller follows it; a conflict says that it was old, and the next look will do.
+        """
+        self.node = seen if seen is not None else await self._client.get(core_v1.Node, self._config.node_name)
         old, status = self.node, await self._status(self.node)
         due = self._clock.monotonic() - self._reported >= REPORT_SECONDS
         if due or _without_heartbeats(status) != _without_heartbeats(self.node.status):
@@ -164,19 +150,23 @@ class NodeStatus:
         return self.node
 
     async def renew_lease(self) -> None:
-        """Say that this node is alive."""
+        """Say that this node is alive; writes what it wrote last, and reads only when that was not the last word."""
         name, now = self._config.node_name, timestamps.format_micro(self._clock.time())
         try:
-            lease = await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE)
+            lease = self._lease or await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE)
             spec = replace(lease.spec, holder_identity=name, lease_duration_seconds=LEASE_SECONDS, renew_time=now)
-            await self._client.update(replace(lease, spec=spec))
+            self._lease = await self._client.update(replace(lease, spec=spec))
+        except Conflict:
+            self._lease = None
+            return await self.renew_lease()
         except NotFound:
+            self._lease = None
             if self.node is None:
-                return
+                return None
             owner = meta_v1.OwnerReference(api_version="v1", kind="Node", name=name, uid=self.node.metadata.uid)
             spec = coordination_v1.LeaseSpec(holder_identity=name, lease_duration_seconds=LEASE_SECONDS, renew_time=now)
             metadata = meta_v1.ObjectMeta(name=name, namespace=LEASE_NAMESPACE, owner_references=(owner,))
-            await self._client.create(coordination_v1.Lease(metadata=metadata, spec=spec))
+            self._lease = await self._client.create(coordination_v1.Lease(metadata=metadata, spec=spec))
 
     async def _write(self, status: core_v1.NodeStatus) -> None:
         assert self.node is not None
@@ -199,7 +189,11 @@ class NodeStatus:
             ),
             capacity={**node.status.capacity, **self.capacity},
             allocatable={**node.status.allocatable, **self.allocatable},
-            node_info=_node_info(self._config.version, self.health),
+            node_info=replace(
+                self._machine.info(),
+                container_runtime_version=self.health.version if self.health is not None else "Unknown",
+                kubelet_version=self._config.version,
+            ),
             daemon_endpoints=core_v1.NodeDaemonEndpoints(
                 kubelet_endpoint=core_v1.DaemonEndpoint(port=self._config.port)
             ),
@@ -208,7 +202,7 @@ class NodeStatus:
         )
 
     def _labels(self) -> dict[str, str]:
-        machine = _architecture()
+        machine = self._machine.info().architecture
         return {
             "kubernetes.io/hostname": self._config.node_name,
             "kubernetes.io/os": "linux",
@@ -238,36 +232,9 @@ def _without_heartbeats(status: core_v1.NodeStatus) -> core_v1.NodeStatus:
     return replace(status, conditions=tuple(plain))
 
 
-def _node_info(version: str, health: Health | None) -> core_v1.NodeSystemInfo:
-    release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
-    return core_v1.NodeSystemInfo(
-        machine_id=(_read("/etc/machine-id") or _read("/var/lib/dbus/machine-id")).strip(),
-        system_uuid=_read("/sys/class/dmi/id/product_uuid").strip(),
-        boot_id=_read("/proc/sys/kernel/random/boot_id").strip(),
-        kernel_version=platform.release(),
-        os_image=release.get("PRETTY_NAME", "Linux").strip('"'),
-        container_runtime_version=health.version if health is not None else "Unknown",
-        kubelet_version=version,
-        operating_system="linux",
-        architecture=_architecture(),
-    )
-
-
 def _image_list(present: Sequence[Image]) -> tuple[core_v1.ContainerImage, ...]:
     largest = sorted(present, key=lambda image: -image.size_bytes)[:_MAX_IMAGES]
     return tuple(
         core_v1.ContainerImage(names=(*image.digests, *image.tags)[:_MAX_NAMES], size_bytes=image.size_bytes)
         for image in largest
     )
-
-
-def _architecture() -> str:
-    machine = platform.machine()
-    return _ARCHITECTURES.get(machine, machine)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -8,8 +8,6 @@ kuberuntime `kuberuntime_manager.go`.
 """
 
 import asyncio
-import os
-import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,26 +25,24 @@ from pinnace.kubelet.environment import ConfigError, PodFacts, Source, expand, v
 from pinnace.kubelet.handlers import Handlers, HookFailed
 from pinnace.kubelet.images import ImageManager, ImageUnavailable
 from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.prober import Prober
 from pinnace.kubelet.runtime import (
     CONTAINER_HASH,
-    TERMINATION_POLICY,
     ContainerConfig,
     ContainerRuntime,
     Instance,
-    Mount,
     RuntimeFailure,
     Sandbox,
     Security,
     State,
 )
-from pinnace.kubelet.volumes import VolumeError, Volumes
+from pinnace.kubelet.volumes import VolumeError
 from pinnace.machinery import quantity, timestamps
 from pinnace.machinery.errors import ApiError, Conflict, NotFound
 
 _SYNC_SECONDS, _RETRY_SECONDS = 60.0, 10.0
 _FIRST_RESTART_SECONDS, _MOST_RESTART_SECONDS = 10.0, 300.0
-_MESSAGE_BYTES = 4096
 _log = get_logger("pod-worker")
 
 
@@ -59,7 +55,7 @@ class Node:
     clock: Clock
     runtime: ContainerRuntime
     images: ImageManager
-    volumes: Volumes
+    files: PodFiles
     source: Source
     events: EventRecorder
     handlers: Handlers
@@ -187,7 +183,7 @@ class PodWorker:
             )
             return 1.0
         try:
-            paths = await node.volumes.prepare(self._facts())
+            paths = await node.files.prepare(self._facts())
         except VolumeError as error:
             self._event("Warning", "FailedMount", str(error))
             return 2.0
@@ -213,13 +209,12 @@ class PodWorker:
             await node.runtime.end_sandbox(current.id, remove=False)
         attempt = current.attempt + 1 if current is not None else 0
         config = making.sandbox(node.config, pod, attempt)
-        Path(config.log_directory).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one folder
         try:
             await node.runtime.run_sandbox(config)
         except RuntimeFailure as error:
             self._event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             return None
-        await node.pleg.relist()
+        await node.pleg.refresh(pod.metadata.uid)
         return node.pleg.record(pod.metadata.uid).sandbox
 
     async def _containers(self, sandbox: Sandbox, paths: Mapping[str, Path]) -> float:
@@ -262,7 +257,7 @@ class PodWorker:
                     self._probe(container, run, initial=initial)
                     return _SYNC_SECONDS
                 await self._kill(run, container, self._grace(), failed)
-                await self._node.pleg.relist()
+                await self._node.pleg.refresh(self._pod.metadata.uid)
                 return 0.0
             text = f"Container {name} definition changed, will be restarted"
             await self._kill(run, container, self._grace(), text)
@@ -326,14 +321,14 @@ class PodWorker:
         except RuntimeFailure as error:
             self._waiting[name] = (reason, str(error))
             event("Warning", "Failed", f"Error: {error}")
-            await node.pleg.relist()
+            await node.pleg.refresh(pod.metadata.uid)
             return _RETRY_SECONDS
         event("Normal", "Started", "Container started")
         self._waiting.pop(name, None)
         for old in runs[1:]:
             await node.runtime.remove_container(old.id)
-        self._link_log(container, made, attempt)
-        await node.pleg.relist()
+        node.files.started(pod, name, made, attempt)
+        await node.pleg.refresh(pod.metadata.uid)
         await self._after_start(container, initial=initial)
         return 0.0
 
@@ -369,20 +364,6 @@ class PodWorker:
     ) -> ContainerConfig:
         node, pod = self._node, self._pod
         env = await variables(container, self._facts(), node.source, node.services())
-        mounts = [self._mount(mount, paths, env) for mount in container.volume_mounts]
-        folder = node.volumes.pod_dir(pod.metadata.uid)
-        if not any(mount.container_path == "/etc/hosts" for mount in mounts):
-            hosts = folder / "etc-hosts"
-            hosts.parent.mkdir(parents=True, exist_ok=True)
-            hosts.write_text(making.hosts(node.config, pod, self._ips()), encoding="utf-8")
-            mounts.append(Mount(container_path="/etc/hosts", host_path=str(hosts)))
-        if container.termination_message_path:
-            message = self._message_file(container.name, attempt)
-            message.parent.mkdir(parents=True, exist_ok=True)
-            message.touch()
-            message.chmod(0o666)
-            mounts.append(Mount(container_path=container.termination_message_path, host_path=str(message)))
-        (making.log_dir(node.config, pod) / container.name).mkdir(parents=True, exist_ok=True)
         return ContainerConfig(
             name=container.name,
             attempt=attempt,
@@ -391,7 +372,7 @@ class PodWorker:
             args=tuple(expand(word, env) for word in container.args),
             working_dir=container.working_dir,
             env=tuple(env.items()),
-            mounts=tuple(mounts),
+            mounts=node.files.mounts(self._facts(), container, attempt, paths, env),
             labels=making.labels(pod, container),
             annotations=making.annotations(container, attempt),
             log_path=f"{container.name}/{attempt}.log",
@@ -402,34 +383,13 @@ class PodWorker:
             security=image_security,
         )
 
-    def _mount(self, mount: core_v1.VolumeMount, paths: Mapping[str, Path], env: dict[str, str]) -> Mount:
-        if mount.name not in paths:
-            raise ConfigError(f'cannot find volume "{mount.name}" to mount into container')
-        path, below = paths[mount.name], mount.sub_path or expand(mount.sub_path_expr, env)
-        if below:
-            path = Path(os.path.normpath(path / below))
-            if ".." in Path(below).parts or Path(below).is_absolute():
-                raise ConfigError(f"subPath {below} must be relative and not contain ..")
-            if not path.resolve().is_relative_to(paths[mount.name].resolve()):
-                raise ConfigError(f"subPath {below} leads out of the volume")
-            if not path.exists():
-                path.mkdir(parents=True)
-        elif not path.exists():
-            path.mkdir(parents=True)  # a hostPath without a type, as the runtime would do
-        return Mount(
-            container_path=mount.mount_path,
-            host_path=str(path),
-            read_only=mount.read_only,
-            propagation=mount.mount_propagation or "None",
-        )
-
     # Ending
 
     async def _finish(self) -> float:
         """End what still runs of a pod that is over, and report it; its containers stay to be looked at."""
         await self._stop_all()
         await self._report(ended=True)
-        await self._node.volumes.remove(self._pod.metadata.uid)
+        await self._node.files.remove_volumes(self._pod.metadata.uid)
         self._ended = True
         return 0.0
 
@@ -445,10 +405,9 @@ class PodWorker:
             self._ended = True
         for sandbox in node.pleg.record(pod.metadata.uid).sandboxes:
             await node.runtime.end_sandbox(sandbox.id, remove=True)
-        await node.pleg.relist()
-        await node.volumes.remove(pod.metadata.uid)
+        await node.pleg.refresh(pod.metadata.uid)
+        await node.files.remove(pod)
         node.images.forget(pod.metadata.uid)
-        await asyncio.to_thread(_remove_traces, node.config, pod)
         if not self._removed:
             try:
                 await node.client.delete(
@@ -460,7 +419,7 @@ class PodWorker:
     async def _stop_all(self) -> None:
         pod, node = self._pod, self._node
         node.prober.forget(pod.metadata.uid)
-        await node.pleg.relist()
+        await node.pleg.refresh(pod.metadata.uid)
         record = node.pleg.record(pod.metadata.uid)
         specs = {each.name: each for each in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))}
         grace = self._grace()
@@ -474,7 +433,7 @@ class PodWorker:
         for sandbox in record.sandboxes:
             if sandbox.ready:
                 await node.runtime.end_sandbox(sandbox.id, remove=False)
-        await node.pleg.relist()
+        await node.pleg.refresh(pod.metadata.uid)
 
     async def _kill(self, run: Instance, container: core_v1.Container | None, grace: int, message: str) -> None:
         node = self._node
@@ -540,18 +499,9 @@ class PodWorker:
         for run in self._node.pleg.record(self._pod.metadata.uid).instances:
             if run.state is not State.EXITED:
                 continue
-            try:
-                data = self._message_file(run.name, run.restart_count).read_bytes()[-_MESSAGE_BYTES:]
-            except OSError:
-                data = b""
-            if not data and run.exit_code and run.annotations.get(TERMINATION_POLICY) == "FallbackToLogsOnError":
-                data = _log_tail(making.log_dir(self._node.config, self._pod) / run.name / f"{run.restart_count}.log")
-            text = data.decode(errors="replace")
+            text = self._node.files.message(self._pod, run)
             found[run.id] = f"{run.message}: {text}" if run.message and text else text or run.message
         return found
-
-    def _message_file(self, container: str, attempt: int) -> Path:
-        return self._node.volumes.pod_dir(self._pod.metadata.uid) / "containers" / container / f"{attempt:08x}"
 
     def _latest(self, name: str, sandbox: Sandbox | None) -> Instance | None:
         runs = self._node.pleg.record(self._pod.metadata.uid).of(name)
@@ -584,15 +534,6 @@ class PodWorker:
             path = f"spec.{'initContainers' if initial else 'containers'}{{{container.name}}}"
         self._node.events.event(self._pod, kind, reason, message, field_path=path)
 
-    def _link_log(self, container: core_v1.Container, container_id: str, attempt: int) -> None:
-        links, pod = self._node.config.container_log_links, self._pod
-        if links is None:
-            return
-        links.mkdir(parents=True, exist_ok=True)
-        name = f"{pod.metadata.name}_{pod.metadata.namespace}_{container.name}-{container_id}"[:251] + ".log"
-        (links / name).unlink(missing_ok=True)
-        (links / name).symlink_to(making.log_dir(self._node.config, pod) / container.name / f"{attempt}.log")
-
 
 def _expected(error: Exception) -> bool:
     return isinstance(error, RuntimeFailure | ApiError | OSError)
@@ -601,26 +542,3 @@ def _expected(error: Exception) -> bool:
 def _duration(seconds: float) -> str:
     whole = int(seconds)
     return f"{whole}s" if whole < 60 else f"{whole // 60}m{whole % 60}s"
-
-
-def _log_tail(path: Path) -> bytes:
-    try:
-        lines = path.read_bytes().splitlines()[-80:]
-    except OSError:
-        return b""
-    return b"\n".join(line.split(b" ", 3)[-1] for line in lines)[-2048:]
-
-
-def _remove_traces(config: KubeletConfig, pod: core_v1.Pod) -> None:
-    folder = making.log_dir(config, pod)
-    shutil.rmtree(folder, ignore_errors=True)
-    if config.container_log_links is not None:
-        for link in config.container_log_links.glob(f"{pod.metadata.name}_{pod.metadata.namespace}_*.log"):
-            if link.is_symlink() and link.readlink().is_relative_to(folder):
-                link.unlink(missing_ok=True)
-    below = making.cgroup_parent(config, pod).lstrip("/")
-    for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")):
-        try:
-            (top / below).rmdir()
-        except OSError:
-            continue

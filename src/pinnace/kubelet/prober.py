@@ -5,17 +5,14 @@ container is not ready, not started, but alive. Upstream: kubelet `prober/`, `pk
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Never
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
-from pinnace.component.http import Headers
-from pinnace.component.http.client import HttpClient
-from pinnace.component.http.errors import HttpError
 from pinnace.kubelet.handlers import port_number
+from pinnace.kubelet.pod_network import HttpCall, PodNetwork
 from pinnace.kubelet.runtime import RuntimeFailure, Streams
 
 _LOOK_SECONDS = 0.25
@@ -48,8 +45,8 @@ class _Count:
 class Prober:
     """The probes of all pods of one node."""
 
-    def __init__(self, streams: Streams, clock: Clock) -> None:
-        self._streams, self._clock = streams, clock
+    def __init__(self, streams: Streams, network: PodNetwork, clock: Clock) -> None:
+        self._streams, self._network, self._clock = streams, network, clock
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._counts: dict[tuple[str, str], _Count] = {}
 
@@ -111,7 +108,7 @@ class Prober:
     async def _once(self, watched: _Watched, kind: str, probe: core_v1.Probe, count: _Count) -> None:
         limit = probe.timeout_seconds or 1
         try:
-            async with asyncio.timeout(limit):
+            async with self._clock.timeout(limit):
                 problem = await self._ask(watched, probe, limit)
         except TimeoutError:
             problem = f"no answer within {limit}s"
@@ -150,14 +147,17 @@ class Prober:
                 return str(error)
             return "" if done.exit_code == 0 else done.output[:_OUTPUT_BYTES].decode(errors="replace") or "failed"
         if probe.http_get is not None:
-            return await _http(watched, probe.http_get)
+            try:
+                answer = await self._network.get(_http_call(watched, probe.http_get))
+            except OSError as error:
+                return str(error) or "no answer"
+            return "" if 200 <= answer.status < 400 else f"HTTP probe failed with statuscode: {answer.status}"
         if probe.tcp_socket is not None:
             host = probe.tcp_socket.host or watched.host
             try:
-                _, writer = await asyncio.open_connection(host, port_number(probe.tcp_socket.port, watched.container))
+                await self._network.connect(host, port_number(probe.tcp_socket.port, watched.container))
             except OSError as error:
                 return str(error)
-            writer.close()
             return ""
         return "gRPC probes are not supported by this node"
 
@@ -173,22 +173,15 @@ class Prober:
         self._counts = {key: value for key, value in self._counts.items() if key[0] != watched.container_id}
 
 
-async def _http(watched: _Watched, action: core_v1.HTTPGetAction) -> str:
-    host, secure = action.host or watched.host, action.scheme == "HTTPS"
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    url = f"{'https' if secure else 'http'}://{host}:{port_number(action.port, watched.container)}"
-    client = HttpClient(url, context if secure else None)
-    path, _, query = (action.path or "/").partition("?")
+def _http_call(watched: _Watched, action: core_v1.HTTPGetAction) -> HttpCall:
     given = [(item.name, item.value) for item in action.http_headers]
-    try:
-        headers = Headers([("User-Agent", "kube-probe/1.36"), ("Accept", "*/*"), *given])
-        answer = await client.request("GET", path, query=query, headers=headers)
-    except (HttpError, OSError) as error:
-        return str(error) or "no answer"
-    finally:
-        await client.close()
-    return "" if 200 <= answer.status < 400 else f"HTTP probe failed with statuscode: {answer.status}"
+    return HttpCall(
+        host=action.host or watched.host,
+        port=port_number(action.port, watched.container),
+        path=action.path or "/",
+        secure=action.scheme == "HTTPS",
+        headers=(("User-Agent", "kube-probe/1.36"), ("Accept", "*/*"), *given),
+    )
 
 
 def _containers(pod: core_v1.Pod) -> tuple[core_v1.Container, ...]:

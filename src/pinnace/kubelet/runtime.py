@@ -5,10 +5,13 @@ Errors are `RuntimeFailure`; `NotThere` when a named thing is gone. Upstream: cr
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+from pinnace.component.http.message import DuplexStream
+from pinnace.component.http.streams import CommandStreams
 
 POD_NAME, POD_NAMESPACE, POD_UID = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace", "io.kubernetes.pod.uid"
 CONTAINER_NAME = "io.kubernetes.container.name"
@@ -215,12 +218,28 @@ class Executed:
     output: bytes
 
 
-class ContainerRuntime(Protocol):
-    """Sandboxes and containers; every call may be repeated."""
+class PodRecords(Protocol):
+    """What the runtime has."""
 
     @abstractmethod
     async def pods(self) -> Mapping[str, PodRecord]:
         """Return everything of every pod, by UID; what belongs to no pod is left out."""
+
+    @abstractmethod
+    async def pod(self, uid: str) -> PodRecord:
+        """Return everything of one pod; an empty record when there is nothing."""
+
+    @abstractmethod
+    def changes(self) -> AsyncIterator[str]:
+        """Yield the UIDs of pods in which something changed, as it happens; empty when it may be any of them.
+
+        Ends when the runtime cannot tell any more (the caller asks again, and looks at everything meanwhile) and raises
+        RuntimeFailure when it never can.
+        """
+
+
+class ContainerRuntime(Protocol):
+    """Sandboxes and containers; every call may be repeated."""
 
     @abstractmethod
     async def run_sandbox(self, config: SandboxConfig) -> str:
@@ -250,6 +269,10 @@ class ContainerRuntime(Protocol):
     async def health(self) -> Health:
         """Return the runtime's version and whether it and its network are ready."""
 
+    @abstractmethod
+    async def set_pod_cidr(self, cidr: str) -> None:
+        """Learn from which network pods get their addresses."""
+
 
 class Images(Protocol):
     """The node's images."""
@@ -275,19 +298,29 @@ class Streams(Protocol):
         """Run a command to its end; zero seconds is no limit."""
 
     @abstractmethod
-    async def exec_url(
-        self, container_id: str, command: Sequence[str], *, stdin: bool, stdout: bool, stderr: bool, tty: bool
-    ) -> str:
-        """Return where the streams of a command wait."""
+    async def exec(self, container_id: str, streams: CommandStreams) -> int:
+        """Run the command of `streams.options`, carry its streams to its end and return its exit code.
+
+        Raises:
+            CommandFailed: there is none.
+        """
 
     @abstractmethod
-    async def attach_url(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> str:
-        """Return where the streams of a running container wait."""
+    async def attach(self, container_id: str, streams: CommandStreams) -> int:
+        """Carry the streams of a running container until it or the client ends; errors as for `exec`."""
 
     @abstractmethod
-    async def port_forward_url(self, sandbox_id: str, port: int) -> str:
-        """Return where connections into a pod wait."""
+    async def forward(self, sandbox_id: str, port: int, stream: DuplexStream) -> None:
+        """Carry one connection to a port of a pod until either side ends.
+
+        Raises:
+            PortForwardFailed: the port cannot be reached.
+        """
 
     @abstractmethod
     async def reopen_log(self, container_id: str) -> None:
         """Go on with a new log file, after the old one was renamed."""
+
+
+class Runtime(PodRecords, ContainerRuntime, Images, Streams, Protocol):
+    """All that the agent asks of a runtime, in one object."""

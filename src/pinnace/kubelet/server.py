@@ -5,7 +5,7 @@ identity are let in. Upstream: kubelet `server/server.go`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import unquote
 
 from pinnace.api import codec, core_v1
@@ -14,7 +14,6 @@ from pinnace.component.http import Headers, Request, Response, Upgrade
 from pinnace.component.http.duplex import duplex_pair
 from pinnace.component.http.message import DuplexStream
 from pinnace.component.http.streams import (
-    CommandFailed,
     CommandStreams,
     PortForwardFailed,
     parse_options,
@@ -22,9 +21,9 @@ from pinnace.component.http.streams import (
     serve_remote_command,
 )
 from pinnace.component.logging import get_logger
-from pinnace.kubelet import container_config, logs, remote
-from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet import logs
 from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.runtime import Instance, RuntimeFailure, State, Streams
 from pinnace.machinery import timestamps
 
@@ -38,14 +37,14 @@ class KubeletServer:
 
     def __init__(
         self,
-        config: KubeletConfig,
         clock: Clock,
         streams: Streams,
+        files: PodFiles,
         pleg: Pleg,
         pods: Callable[[], Sequence[core_v1.Pod]],
         authorize: Callable[[Request], Awaitable[Response | None]] | None,
     ) -> None:
-        self._config, self._clock, self._streams = config, clock, streams
+        self._clock, self._streams, self._files = clock, streams, files
         self._pleg, self._pods = pleg, pods
         self._authorize = authorize or _only_the_api_server
         self._group: asyncio.TaskGroup | None = None
@@ -92,9 +91,6 @@ class KubeletServer:
         if not runs:
             return _text(400, _no_log(pod, container, previous=previous))
         run = runs[0]
-        path = container_config.log_dir(self._config, pod) / container / f"{run.restart_count}.log"
-        if not path.exists():
-            return _text(404, f"the log of container {container} is not there")
 
         def running() -> bool:
             latest = self._pleg.record(pod.metadata.uid).instances
@@ -104,7 +100,9 @@ class KubeletServer:
             options = self._options(request)
         except ValueError as error:
             return _text(400, str(error))
-        body: AsyncIterator[bytes] = logs.read(path, options, self._clock, running)
+        body = self._files.log(pod, run, options, running)
+        if body is None:
+            return _text(404, f"the log of container {container} is not there")
         return Response(200, _TEXT, body)
 
     def _options(self, request: Request) -> logs.LogOptions:
@@ -133,17 +131,9 @@ class KubeletServer:
             return options
 
         async def run(streams: CommandStreams) -> int:
-            stdin, stdout, stderr, tty = options.stdin, options.stdout, options.stderr, options.tty
-            try:
-                if verb == "exec":
-                    url = await self._streams.exec_url(
-                        found.id, options.command, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty
-                    )
-                else:
-                    url = await self._streams.attach_url(found.id, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
-            except RuntimeFailure as error:
-                raise CommandFailed(f"error executing command in container: {error}") from error
-            return await remote.command(url, streams)
+            if verb == "exec":
+                return await self._streams.exec(found.id, streams)
+            return await self._streams.attach(found.id, streams)
 
         return await serve_remote_command(request, options, run)
 
@@ -166,12 +156,8 @@ class KubeletServer:
         async def connect(port: int) -> DuplexStream:
             if self._group is None:
                 raise PortForwardFailed("the node agent does not run yet")
-            try:
-                url = await self._streams.port_forward_url(sandbox.id, port)
-            except RuntimeFailure as error:
-                raise PortForwardFailed(str(error)) from error
             ours, theirs = duplex_pair()
-            self._group.create_task(_carry(url, port, theirs), name=f"port {port}")
+            self._group.create_task(_carry(self._streams, sandbox.id, port, theirs), name=f"port {port}")
             return ours
 
         return await serve_port_forward(request, f"pod {name}, uid {pod.metadata.uid}", connect)
@@ -194,9 +180,9 @@ class KubeletServer:
         return None
 
 
-async def _carry(url: str, port: int, stream: DuplexStream) -> None:
+async def _carry(streams: Streams, sandbox_id: str, port: int, stream: DuplexStream) -> None:
     try:
-        await remote.carry_port(url, port, stream)
+        await streams.forward(sandbox_id, port, stream)
     except PortForwardFailed as error:
         _log.warning("port not forwarded", port=port, error=str(error))
     finally:

@@ -6,7 +6,7 @@ when the runtime restarts. Upstream: cri-client `pkg/remote_runtime.go`.
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 # gRPC's fork handlers abort a process that starts children under uvloop.
@@ -15,7 +15,9 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import grpc
 import grpc.aio
 
-from pinnace.kubelet.cri import api_pb2
+from pinnace.component.http.message import DuplexStream
+from pinnace.component.http.streams import CommandFailed, CommandStreams, PortForwardFailed
+from pinnace.kubelet.cri import api_pb2, remote
 from pinnace.kubelet.runtime import (
     CONTAINER_NAME,
     POD_NAME,
@@ -23,19 +25,17 @@ from pinnace.kubelet.runtime import (
     POD_UID,
     RESTART_COUNT,
     ContainerConfig,
-    ContainerRuntime,
     Executed,
     Health,
     Image,
-    Images,
     Instance,
     NotThere,
     PodRecord,
+    Runtime,
     RuntimeFailure,
     Sandbox,
     SandboxConfig,
     State,
-    Streams,
 )
 
 # The generated module makes its classes at run time, so that no type checker sees them.
@@ -47,7 +47,7 @@ _SECCOMP = {"RuntimeDefault": 0, "Unconfined": 1, "Localhost": 2}
 _PROPAGATION = {"None": 0, "HostToContainer": 1, "Bidirectional": 2}
 
 
-class CriRuntime(ContainerRuntime, Images, Streams):
+class CriRuntime(Runtime):
     """A runtime behind a socket; use it as an async context manager."""
 
     def __init__(self, socket: str) -> None:
@@ -62,24 +62,16 @@ class CriRuntime(ContainerRuntime, Images, Streams):
         await self._channel.close()
 
     async def pods(self) -> Mapping[str, PodRecord]:
-        sandboxes: dict[str, list[Sandbox]] = defaultdict(list)
-        instances: dict[str, list[Instance]] = defaultdict(list)
-        listed = (await self._call("ListPodSandbox", _pb.ListPodSandboxRequest())).items
-        for item in listed:
-            sandboxes[item.metadata.uid].append(await self._sandbox(item))
-        containers = (await self._call("ListContainers", _pb.ListContainersRequest())).containers
-        for item in containers:
-            if POD_UID in item.labels and (found := await self._instance(item)) is not None:
-                instances[found.uid].append(found)
-        self._forget({item.id for item in containers}, {item.id for item in listed})
-        return {
-            uid: PodRecord(
-                uid=uid,
-                sandboxes=tuple(sorted(sandboxes[uid], key=lambda sandbox: -sandbox.created_at)),
-                instances=tuple(sorted(instances[uid], key=lambda instance: -instance.created_at)),
-            )
-            for uid in {*sandboxes, *instances}
-        }
+        found = await self._records({})
+        self._forget(found.values())
+        return found
+
+    async def pod(self, uid: str) -> PodRecord:
+        return (await self._records({POD_UID: uid})).get(uid) or PodRecord(uid=uid)
+
+    async def changes(self) -> AsyncIterator[str]:
+        raise RuntimeFailure("this runtime does not tell of changes")
+        yield ""
 
     async def run_sandbox(self, config: SandboxConfig) -> str:
         answer = await self._call("RunPodSandbox", _pb.RunPodSandboxRequest(config=_sandbox_message(config)))
@@ -127,6 +119,10 @@ class CriRuntime(ContainerRuntime, Images, Streams):
             network_reason=reasons.get("NetworkReady", ""),
         )
 
+    async def set_pod_cidr(self, cidr: str) -> None:
+        config = _pb.RuntimeConfig(network_config=_pb.NetworkConfig(pod_cidr=cidr))
+        await self._call("UpdateRuntimeConfig", _pb.UpdateRuntimeConfigRequest(runtime_config=config))
+
     async def image(self, name: str) -> Image | None:
         request = _pb.ImageStatusRequest(image=_pb.ImageSpec(image=name))
         answer = await self._call("ImageStatus", request, service="ImageService")
@@ -147,25 +143,64 @@ class CriRuntime(ContainerRuntime, Images, Streams):
         answer = await self._call("ExecSync", request, CALL_SECONDS + timeout_seconds)
         return Executed(exit_code=answer.exit_code, output=answer.stdout + answer.stderr)
 
-    async def exec_url(
-        self, container_id: str, command: Sequence[str], *, stdin: bool, stdout: bool, stderr: bool, tty: bool
-    ) -> str:
+    async def exec(self, container_id: str, streams: CommandStreams) -> int:
+        wanted = streams.options
         request = _pb.ExecRequest(
-            container_id=container_id, cmd=command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr
+            container_id=container_id,
+            cmd=wanted.command,
+            tty=wanted.tty,
+            stdin=wanted.stdin,
+            stdout=wanted.stdout,
+            stderr=wanted.stderr,
         )
-        return str((await self._call("Exec", request)).url)
+        return await remote.command(await self._stream_url("Exec", request), streams)
 
-    async def attach_url(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> str:
-        request = _pb.AttachRequest(container_id=container_id, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)
-        return str((await self._call("Attach", request)).url)
-
-    async def port_forward_url(self, sandbox_id: str, port: int) -> str:
-        return str(
-            (await self._call("PortForward", _pb.PortForwardRequest(pod_sandbox_id=sandbox_id, port=[port]))).url
+    async def attach(self, container_id: str, streams: CommandStreams) -> int:
+        wanted = streams.options
+        request = _pb.AttachRequest(
+            container_id=container_id,
+            tty=wanted.tty,
+            stdin=wanted.stdin,
+            stdout=wanted.stdout,
+            stderr=wanted.stderr,
         )
+        return await remote.command(await self._stream_url("Attach", request), streams)
+
+    async def forward(self, sandbox_id: str, port: int, stream: DuplexStream) -> None:
+        try:
+            answer = await self._call("PortForward", _pb.PortForwardRequest(pod_sandbox_id=sandbox_id, port=[port]))
+        except RuntimeFailure as error:
+            raise PortForwardFailed(str(error)) from error
+        await remote.carry_port(str(answer.url), port, stream)
 
     async def reopen_log(self, container_id: str) -> None:
         await self._call("ReopenContainerLog", _pb.ReopenContainerLogRequest(container_id=container_id))
+
+    async def _records(self, labels: Mapping[str, str]) -> dict[str, PodRecord]:
+        """Return all that carries these labels."""
+        sandboxes: dict[str, list[Sandbox]] = defaultdict(list)
+        instances: dict[str, list[Instance]] = defaultdict(list)
+        request = _pb.ListPodSandboxRequest(filter=_pb.PodSandboxFilter(label_selector=labels))
+        for item in (await self._call("ListPodSandbox", request)).items:
+            sandboxes[item.metadata.uid].append(await self._sandbox(item))
+        wanted = _pb.ListContainersRequest(filter=_pb.ContainerFilter(label_selector=labels))
+        for item in (await self._call("ListContainers", wanted)).containers:
+            if POD_UID in item.labels and (found := await self._instance(item)) is not None:
+                instances[found.uid].append(found)
+        return {
+            uid: PodRecord(
+                uid=uid,
+                sandboxes=tuple(sorted(sandboxes[uid], key=lambda sandbox: -sandbox.created_at)),
+                instances=tuple(sorted(instances[uid], key=lambda instance: -instance.created_at)),
+            )
+            for uid in {*sandboxes, *instances}
+        }
+
+    async def _stream_url(self, method: str, request: Any) -> str:
+        try:
+            return str((await self._call(method, request)).url)
+        except RuntimeFailure as error:
+            raise CommandFailed(f"error executing command in container: {error}") from error
 
     async def _sandbox(self, item: Any) -> Sandbox:
         ready = item.state == 0
@@ -214,7 +249,11 @@ class CriRuntime(ContainerRuntime, Images, Streams):
             annotations=dict(item.annotations),
         )
 
-    def _forget(self, containers: set[str], sandboxes: set[str]) -> None:
+    def _forget(self, present: Iterable[PodRecord]) -> None:
+        """Keep details only of what is there."""
+        records = tuple(present)
+        containers = {run.id for record in records for run in record.instances}
+        sandboxes = {sandbox.id for record in records for sandbox in record.sandboxes}
         self._details = {key: value for key, value in self._details.items() if key in containers}
         self._ips = {key: value for key, value in self._ips.items() if key in sandboxes}
 

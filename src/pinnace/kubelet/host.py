@@ -1,0 +1,16 @@
+"""What the agent stands on beside the runtime: the machine, the pods' files, the way into pods."""
+
+from dataclasses import dataclass
+
+from pinnace.kubelet.machine import Machine
+from pinnace.kubelet.pod_files import PodFiles
+from pinnace.kubelet.pod_network import PodNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One node's own side."""
+
+    machine: Machine
+    files: PodFiles
+    network: PodNetwork

@@ -1,0 +1,82 @@
+"""Connections of the agent into pods, for probes and hooks: HTTP, TCP and gRPC health.
+
+`PodNetwork` is the seam: `SocketNetwork` connects, the simulated node answers by itself. Nothing is kept between two calls, certificates
+are not looked at, as upstream has it. Upstream: `pkg/probe/{http,tcp,grpc}`.
+"""
+
+import asyncio
+import ssl
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Protocol
+
+from pinnace.component.http import Headers
+from pinnace.component.http.client import HttpClient
+from pinnace.component.http.errors import HttpError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCall:
+    """One GET."""
+
+    host: str
+    port: int
+    path: str = "/"
+    secure: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back."""
+
+    status: int
+    location: str
+    body: bytes
+
+
+class PodNetwork(Protocol):
+    """Reaches into pods; whoever calls sets the time limit."""
+
+    @abstractmethod
+    async def get(self, call: HttpCall) -> HttpAnswer:
+        """Ask over HTTP.
+
+        Raises:
+            OSError: no answer came.
+        """
+
+    @abstractmethod
+    async def connect(self, host: str, port: int) -> None:
+        """Open a connection and close it.
+
+        Raises:
+            OSError: nobody listens.
+        """
+
+
+class SocketNetwork(PodNetwork):
+    """The node's own network."""
+
+    async def get(self, call: HttpCall) -> HttpAnswer:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        url = f"{'https' if call.secure else 'http'}://{_bracketed(call.host)}:{call.port}"
+        client = HttpClient(url, context if call.secure else None)
+        path, _, query = call.path.partition("?")
+        try:
+            answer = await client.request("GET", path or "/", query=query, headers=Headers(list(call.headers)))
+        except HttpError as error:
+            raise OSError(str(error) or "no answer") from error
+        finally:
+            await client.close()
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        return HttpAnswer(answer.status, answer.headers.get("Location") or "", body)
+
+    async def connect(self, host: str, port: int) -> None:
+        _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
