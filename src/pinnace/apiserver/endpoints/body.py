@@ -5,14 +5,14 @@ duplicate keys, is the body read as a plain tree and looked at closely. Upstream
 apimachinery `runtime/serializer`.
 """
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from pinnace.api import codec, protobuf, resources
 from pinnace.api.meta_v1 import DeleteOptions
-from pinnace.apiserver.endpoints import scalars, strict
+from pinnace.apiserver.endpoints import interning, scalars, strict
 from pinnace.apiserver.endpoints.negotiation import JSON, PROTOBUF, input_type
 from pinnace.component.http import BodyTooLarge, Request
 from pinnace.machinery.codec import json as json_codec
@@ -55,14 +55,8 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
     kind = cls.__name__
     if media == PROTOBUF:
         data, media = _json_of(data, cls, api_version), JSON
-    if media == JSON:
-        try:
-            obj = codec.decode(cls, data)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            pass
-        else:
-            if _is_of(obj, kind, api_version) and _is_clean(cls, data, validation):
-                return _identified(_canonical(obj, api_version), kind, api_version)
+    if media == JSON and (clean := _clean(data, cls, api_version, validation)) is not None:
+        return clean
     tree, duplicates = _parse(data, kind, media)
     _check_kind(tree, kind, api_version)
     found = []
@@ -74,6 +68,25 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
         raise _unhandled(kind, api_version, "strict decoding error: " + ", ".join(found))
     warnings += found
     return _identified(obj, kind, api_version)
+
+
+def _clean(data: bytes, cls: type[T], api_version: str, validation: str) -> T | None:
+    """Decode a body about which there is nothing to say; None when that cannot be told cheaply."""
+    if interning.shares(cls) and (known := interning.shared(data)) is not None:
+        return cast("T", known)
+    try:
+        obj = codec.decode(cls, data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    if not _is_of(obj, cls.__name__, api_version) or not interning.has_no_duplicates(data):
+        return None
+    # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
+    if validation == "Ignore":
+        return _identified(_canonical(obj, api_version), cls.__name__, api_version)
+    if not strict.has_only_known_fields(cls, data):
+        return None
+    obj = _identified(_canonical(obj, api_version), cls.__name__, api_version)
+    return cast("T", interning.remember(data, cast("Any", obj))) if interning.shares(cls) else obj
 
 
 def _json_of(data: bytes, cls: type[Struct], api_version: str) -> bytes:
@@ -133,19 +146,6 @@ def _identified(obj: T, kind: str, api_version: str) -> T:
     if obj.kind and obj.api_version:  # type: ignore[attr-defined]
         return obj
     return msgspec.structs.replace(obj, kind=kind, api_version=api_version)
-
-
-def _is_clean(cls: type[Struct], data: bytes, validation: str) -> bool:
-    # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
-    return (validation == "Ignore" or strict.has_only_known_fields(cls, data)) and _has_no_duplicates(data)
-
-
-def _has_no_duplicates(data: bytes) -> bool:
-    """Tell cheaply that no key comes twice: written again without blanks, a tree is as long as its source.
-
-    False means that it cannot be told this way, not that there is a duplicate.
-    """
-    return len(msgspec.json.encode(msgspec.json.decode(data))) == len(data.rstrip(b"\n"))
 
 
 def _parse(data: bytes, kind: str, media: str) -> tuple[Any, list[str]]:

@@ -18,7 +18,11 @@ from pinnace.apiserver.registry.strategy import (
 )
 from pinnace.machinery import timestamps
 from pinnace.machinery.field import FieldError, Path, forbidden
+from pinnace.machinery.memo import Memo
 
+# Pods of one template share their spec, and what is found out about it.
+_SPEC_ERRORS: Memo[PodSpec, tuple[FieldError, ...]] = Memo(lambda spec: tuple(pod_spec.pod_errors(spec)))
+_QOS_CLASS: Memo[PodSpec, str] = Memo(pod_resources.qos_class)
 _FINISHED = frozenset({"Succeeded", "Failed"})
 _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
@@ -35,7 +39,7 @@ def _prepare_create(ctx: Context, pod: Pod) -> Pod:
                 last_transition_time=timestamps.format(ctx.now),
             ),
         )
-    status = PodStatus(phase="Pending", qos_class=pod_resources.qos_class(pod.spec), conditions=conditions)
+    status = PodStatus(phase="Pending", qos_class=_QOS_CLASS(pod.spec), conditions=conditions)
     return replace(_with_apparmor(pod), status=status)
 
 
@@ -73,7 +77,7 @@ def _apparmor_profile(annotation: str) -> AppArmorProfile | None:
 
 
 def _validate(pod: Pod) -> list[FieldError]:
-    found = list(pod_spec.pod_errors(pod))
+    found = list(_SPEC_ERRORS(pod.spec))
     if pod.metadata.uid and not pod.metadata.resource_version:
         found += _create_errors(pod.spec)
     return found
@@ -141,12 +145,12 @@ def _resized(new: PodSpec, old: PodSpec) -> PodSpec:
 
 
 def _validate_ephemeral(new: Pod, old: Pod) -> list[FieldError]:
-    found = list(pod_spec.pod_errors(new))
+    found = list(_SPEC_ERRORS(new.spec))
     return found + list(pod_update.ephemeral_update_errors(new, old))
 
 
 def _validate_resize(new: Pod, old: Pod) -> list[FieldError]:
-    return [*pod_spec.pod_errors(new), *pod_update.resize_errors(new, old)]
+    return [*_SPEC_ERRORS(new.spec), *pod_update.resize_errors(new, old)]
 
 
 def _validate_status(new: Pod, old: Pod) -> list[FieldError]:

@@ -28,6 +28,7 @@ from pinnace.api.core_v1 import (
 from pinnace.apiserver.registry.core import pod_resources, volume_defaults
 from pinnace.apiserver.registry.core.image_reference import default_pull_policy
 from pinnace.apiserver.registry.defaulting import changed, each, filled, maybe
+from pinnace.machinery.memo import Memo
 
 C = TypeVar("C", Container, EphemeralContainer)
 
@@ -36,7 +37,12 @@ GRACE_SECONDS = 30
 
 def pod(obj: Pod) -> Pod:
     """Return a pod with defaults."""
-    spec = pod_spec(obj.spec)
+    spec = _DEFAULTED(obj.spec)
+    return obj if spec is obj.spec else replace(obj, spec=spec)
+
+
+def _spec_of_pod(spec: PodSpec) -> PodSpec:
+    spec = pod_spec(spec)
     containers = each(spec.containers, _requests_from_limits)
     inits = each(spec.init_containers, _requests_from_limits)
     if spec.host_network:
@@ -47,7 +53,10 @@ def pod(obj: Pod) -> Pod:
         init_containers=inits,
         enable_service_links=True if spec.enable_service_links is None else spec.enable_service_links,
     )
-    return changed(obj, spec=_pod_level(spec))
+    return _pod_level(spec)
+
+
+_DEFAULTED: Memo[PodSpec, PodSpec] = Memo(_spec_of_pod)
 
 
 def template(obj: PodTemplateSpec) -> PodTemplateSpec:

@@ -9,6 +9,7 @@ from pinnace.api import core_v1 as v1
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.machinery import quantity
 from pinnace.machinery.field import Path, go_quoted
+from pinnace.machinery.memo import Memo
 
 _LABELS = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
@@ -38,7 +39,14 @@ def pod_warnings(new: v1.Pod, old: v1.Pod | None) -> list[str]:
     """Return the warnings about a pod."""
     if old is not None and old.spec == new.spec:
         return []
-    return list(_warnings(new.metadata, new.spec, _ROOT, pod=True))
+    if new.metadata.annotations:
+        return list(_warnings(new.metadata, new.spec, _ROOT, pod=True))
+    return list(_SPEC_WARNINGS(new.spec))
+
+
+_SPEC_WARNINGS: Memo[v1.PodSpec, tuple[str, ...]] = Memo(
+    lambda spec: tuple(_warnings(ObjectMeta(), spec, _ROOT, pod=True))
+)
 
 
 def template_warnings(template: v1.PodTemplateSpec, path: Path, old: v1.PodTemplateSpec | None) -> list[str]:

@@ -35,10 +35,10 @@ _SPEC = Path("spec")
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 
 
-def pod_errors(pod: v1.Pod) -> Errors:
-    """Check a pod that is made or changed."""
-    yield from pod_spec_errors(pod.spec, _SPEC)
-    yield from whitespace_errors(pod.spec, _SPEC)
+def pod_errors(spec: v1.PodSpec) -> Errors:
+    """Check the spec of a pod that is made or changed."""
+    yield from pod_spec_errors(spec, _SPEC)
+    yield from whitespace_errors(spec, _SPEC)
 
 
 def template_errors(template: v1.PodTemplateSpec, path: Path) -> Errors:
