@@ -190,7 +190,7 @@ class _Adapter(AiohttpServer):
             path,
             query=query,
             headers=Headers(message.headers),
-            body=b"" if payload is EMPTY_PAYLOAD else _read_body(exchange),
+            body=_body(exchange),
             connection=protocol.facts(),
         )
         answer = await self._handler(request)
@@ -201,6 +201,15 @@ class _Adapter(AiohttpServer):
         return _ResponseAnswer(
             self, protocol, answer, keep_alive=keep_alive, head=message.method == "HEAD", http_11=http_11
         )
+
+
+def _body(exchange: _Exchange) -> bytes | AsyncIterator[bytes]:
+    """Return a body that has come with its head as bytes: most do, and an iterator costs as much as reading a small object."""
+    payload = exchange.payload
+    if payload is EMPTY_PAYLOAD:
+        return b""
+    arrived = payload.is_eof() and payload.exception() is None
+    return payload.read_nowait() if arrived else _read_body(exchange)
 
 
 async def _read_body(exchange: _Exchange) -> AsyncIterator[bytes]:

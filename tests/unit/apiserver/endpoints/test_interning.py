@@ -49,7 +49,7 @@ def test_interning_still_reports_what_is_unknown_or_doubled():
     with pytest.raises(BadRequest, match='duplicate field "kind"'):
         read(doubled)
     inner = sent().replace(b'"name":"p-1"', b'"name":"p-0","name":"p-1"')
-    with pytest.raises(BadRequest, match='duplicate field "metadata.name"'):
+    with pytest.raises(BadRequest, match=r'duplicate field "metadata\.name"'):
         read(inner)
 
 
