@@ -5,7 +5,7 @@ runtime has and the API server has not are ended. Upstream: kubelet `kubelet.go`
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Never
 
 from pinnace.api import core_v1
@@ -26,6 +26,7 @@ from pinnace.kubelet.pod_files import DiskFiles
 from pinnace.kubelet.pod_network import SocketNetwork
 from pinnace.kubelet.pod_workers import Node, PodWorker
 from pinnace.kubelet.prober import Prober
+from pinnace.kubelet.probes import Probes
 from pinnace.kubelet.runtime import Runtime, RuntimeFailure
 from pinnace.kubelet.server import KubeletServer
 from pinnace.kubelet.sources import OwnSources, PodHandler, Sources
@@ -67,8 +68,9 @@ class Kubelet:
         self._sources = sources if sources is not None else OwnSources(client, clock, config.node_name)
         self._pleg = Pleg(runtime, clock, config.relist_seconds)
         self._pleg.on_change = self._poke
-        self._prober = Prober(runtime, host.network, clock)
+        self._prober = Prober(Probes(runtime, host.network, clock), clock)
         self._workers: dict[str, PodWorker] = {}
+        self._orphaned = asyncio.Event()
         self._node = Node(
             config=config,
             client=client,
@@ -83,6 +85,7 @@ class Kubelet:
             prober=self._prober,
             services=self._sources.services,
             network_reason=self._network_reason,
+            runtime_name=self._runtime_name,
             allocatable=self._status.allocatable,
             admit=self._admit,
         )
@@ -100,6 +103,7 @@ class Kubelet:
         """Be a node until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._server.carry_in(group)
+            self._prober.carry_in(group)
             group.create_task(self._events.run(), name="kubelet events")
             await self._status.register()
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
@@ -111,7 +115,6 @@ class Kubelet:
             group.create_task(self._sources.run(handler, synced), name="kubelet sources")
             await synced.wait()
             group.create_task(self._pleg.run(), name="kubelet pleg")
-            group.create_task(self._prober.run(), name="kubelet prober")
             group.create_task(self._housekeeping(), name="kubelet housekeeping")
         raise AssertionError("a node's tasks do not end")
 
@@ -153,6 +156,10 @@ class Kubelet:
         health = self._status.health
         return health.network_reason if health is not None else "container runtime is down"
 
+    def _runtime_name(self) -> str:
+        health = self._status.health
+        return health.version.partition("://")[0] if health is not None else "containerd"
+
     def _seen(self, group: asyncio.TaskGroup, pod: core_v1.Pod) -> None:
         uid = pod.metadata.uid
         worker = self._workers.get(uid)
@@ -161,7 +168,11 @@ class Kubelet:
             return
         worker = self._workers[uid] = PodWorker(self._node, pod)
         task = group.create_task(worker.run(), name=f"pod {pod.metadata.namespace}/{pod.metadata.name}")
-        task.add_done_callback(lambda _: self._workers.pop(uid, None))
+        task.add_done_callback(lambda _: self._left(uid))
+
+    def _left(self, uid: str) -> None:
+        self._workers.pop(uid, None)
+        self._orphaned.set()
 
     def _gone(self, pod: core_v1.Pod) -> None:
         if (worker := self._workers.get(pod.metadata.uid)) is not None:
@@ -170,20 +181,22 @@ class Kubelet:
     def _poke(self, uid: str) -> None:
         if (worker := self._workers.get(uid)) is not None:
             worker.poke()
+        else:
+            self._orphaned.set()
 
     async def _housekeeping(self) -> None:
-        """End what the runtime has of pods that nobody knows."""
-        async for _ in self._ticks():
-            for uid in self._pleg.uids():
-                if uid in self._workers or any(pod.metadata.uid == uid for pod in self._sources.pods()):
-                    continue
+        """End what the runtime has of pods that nobody knows; looks when there may be some, and again after failures."""
+        while True:
+            await self._orphaned.wait()
+            self._orphaned.clear()
+            known = {*self._workers, *(pod.metadata.uid for pod in self._sources.pods())}
+            for uid in [uid for uid in self._pleg.uids() if uid not in known]:
                 try:
                     await self._end_orphan(uid)
                 except (RuntimeFailure, OSError) as error:
                     _log.warning("orphan not ended", uid=uid, error=str(error))
-
-    def _ticks(self) -> AsyncIterator[None]:
-        return self._clock.ticker(_HOUSEKEEPING_SECONDS)
+                    self._orphaned.set()
+            await self._clock.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _end_orphan(self, uid: str) -> None:
         record = self._pleg.record(uid)
@@ -193,7 +206,7 @@ class Kubelet:
         for sandbox in record.sandboxes:
             await self._runtime.end_sandbox(sandbox.id, remove=True)
         await self._node.files.remove_volumes(uid)
-        await self._pleg.relist()
+        await self._pleg.refresh(uid)
 
     def _admit(self, pod: core_v1.Pod) -> tuple[str, str] | None:
         """Return why this node cannot take a pod; None when it can."""

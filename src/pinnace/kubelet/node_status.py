@@ -15,7 +15,7 @@ from pinnace.component.logging import get_logger
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.runtime import ContainerRuntime, Health, Image, Images, RuntimeFailure
-from pinnace.machinery import timestamps
+from pinnace.machinery import quantity, timestamps
 from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 
 UPDATE_SECONDS, REPORT_SECONDS, LEASE_SECONDS = 10.0, 300.0, 40
@@ -36,8 +36,8 @@ _log = get_logger("node-status")
 
 def allocatable(has: Mapping[str, str]) -> dict[str, str]:
     """Return what pods may ask for: all but the memory and disk that evictions keep free."""
-    disk = int(has["ephemeral-storage"].removesuffix("Ki")) * 1024
-    memory = int(has["memory"].removesuffix("Ki"))
+    disk = quantity.parse(has["ephemeral-storage"]).value()
+    memory = quantity.parse(has["memory"]).value() // 1024
     return {**has, "ephemeral-storage": str(disk - disk // 10), "memory": f"{max(0, memory - 100 * 1024)}Ki"}
 
 

@@ -54,6 +54,14 @@ class PodNetwork(Protocol):
             OSError: nobody listens.
         """
 
+    @abstractmethod
+    async def health(self, host: str, port: int, service: str) -> str:
+        """Ask gRPC's health service, in the clear; returns the status by its name, `SERVING` when all is well.
+
+        Raises:
+            OSError: no answer came.
+        """
+
 
 class SocketNetwork(PodNetwork):
     """The node's own network."""
@@ -76,6 +84,12 @@ class SocketNetwork(PodNetwork):
     async def connect(self, host: str, port: int) -> None:
         _, writer = await asyncio.open_connection(host, port)
         writer.close()
+
+    async def health(self, host: str, port: int, service: str) -> str:
+        # gRPC takes 40 ms to import, which most agents never need.
+        from pinnace.kubelet.grpc_health import check  # noqa: PLC0415
+
+        return await check(f"{_bracketed(host)}:{port}", service)
 
 
 def _bracketed(host: str) -> str:

@@ -67,8 +67,9 @@ def make(pod: core_v1.Pod, seen: Observed, now: float) -> core_v1.PodStatus:
     sandbox = seen.record.sandbox
     host_network = bool(pod.spec.host_network)
     ips = (seen.host_ip,) if host_network else sandbox.ips if sandbox is not None else ()
-    if not ips and not seen.ended:
-        ips = tuple(item.ip for item in pod.status.pod_ips) if sandbox is None else ()
+    if not ips:
+        # A pod keeps the address it had until it gets another one, also when it is over.
+        ips = tuple(item.ip for item in pod.status.pod_ips)
     status = replace(
         pod.status,
         observed_generation=pod.metadata.generation,

@@ -26,7 +26,8 @@ from pinnace.kubelet.handlers import Handlers, HookFailed
 from pinnace.kubelet.images import ImageManager, ImageUnavailable
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_files import PodFiles
-from pinnace.kubelet.prober import Prober
+from pinnace.kubelet.prober import Kind, Listener, Prober
+from pinnace.kubelet.probes import Target
 from pinnace.kubelet.runtime import (
     CONTAINER_HASH,
     ContainerConfig,
@@ -63,6 +64,7 @@ class Node:
     prober: Prober
     services: Callable[[], Iterable[core_v1.Service]]
     network_reason: Callable[[], str]
+    runtime_name: Callable[[], str]
     allocatable: dict[str, str]
     admit: Callable[[core_v1.Pod], tuple[str, str] | None]
 
@@ -77,6 +79,7 @@ class PodWorker:
         self._waiting: dict[str, tuple[str, str]] = {}
         self._delays: dict[str, float] = {}
         self._told: dict[str, str] = {}
+        self._written: core_v1.PodStatus | None = None
         self._removed = False
         self._ended = False
         self._admitted = False
@@ -90,9 +93,11 @@ class PodWorker:
 
     def update(self, pod: core_v1.Pod) -> None:
         """Take over a newer version of the pod."""
-        deleted = pod.metadata.deletion_timestamp is not None and self._pod.metadata.deletion_timestamp is None
-        self._pod = pod
-        self._wake.set()
+        old, self._pod = self._pod, pod
+        deleted = pod.metadata.deletion_timestamp is not None and old.metadata.deletion_timestamp is None
+        # What the agent wrote itself comes back here, and is no reason to look again.
+        if deleted or pod.status != self._written or _asked(pod) != _asked(old):
+            self._wake.set()
         if deleted:
             self._interrupt()
 
@@ -105,6 +110,11 @@ class PodWorker:
     def poke(self) -> None:
         """Look again soon: something changed in the runtime."""
         self._wake.set()
+
+    def unhealthy(self, run_id: str, message: str) -> None:
+        """Learn that a run of a container is to be ended, and why."""
+        self._unhealthy[run_id] = message
+        self.poke()
 
     async def run(self) -> None:
         """Live until the pod is gone."""
@@ -164,13 +174,13 @@ class PodWorker:
         if not self._admitted and not record.sandboxes and pod.status.phase not in pod_status.TERMINAL:
             refused = node.admit(pod)
             if refused is not None:
-                self._event("Warning", *refused)
+                self.event("Warning", *refused)
                 self._failure = (refused[0], f"Pod was rejected: {refused[1]}")
                 return await self._finish()
         self._admitted = True
         if self._overdue():
             text = "Pod was active on the node longer than the specified deadline"
-            self._event("Normal", "DeadlineExceeded", text)
+            self.event("Normal", "DeadlineExceeded", text)
             self._failure = ("DeadlineExceeded", text)
             return await self._finish()
         status = await self._report()
@@ -178,14 +188,14 @@ class PodWorker:
             return await self._finish()
         network = node.network_reason()
         if network and not pod.spec.host_network:
-            self._event(
+            self.event(
                 "Warning", "NetworkNotReady", f"network is not ready: container runtime network not ready: {network}"
             )
             return 1.0
         try:
             paths = await node.files.prepare(self._facts())
         except VolumeError as error:
-            self._event("Warning", "FailedMount", str(error))
+            self.event("Warning", "FailedMount", str(error))
             return 2.0
         sandbox = await self._sandbox()
         if sandbox is None:
@@ -202,7 +212,7 @@ class PodWorker:
         if current is not None and current.ready and (current.ips or pod.spec.host_network):
             return current
         if current is not None:
-            self._event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+            self.event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
             for run in record.instances:
                 if run.state is State.RUNNING:
                     await node.runtime.stop_container(run.id, 2)
@@ -212,7 +222,7 @@ class PodWorker:
         try:
             await node.runtime.run_sandbox(config)
         except RuntimeFailure as error:
-            self._event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            self.event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             return None
         await node.pleg.refresh(pod.metadata.uid)
         return node.pleg.record(pod.metadata.uid).sandbox
@@ -283,7 +293,7 @@ class PodWorker:
         text = f"back-off {_duration(delay)} restarting failed container={name} pod={whole}"
         if self._waiting.get(name) != ("CrashLoopBackOff", text):
             self._waiting[name] = ("CrashLoopBackOff", text)
-            self._event(
+            self.event(
                 "Warning", "BackOff", f"Back-off restarting failed container {name} in pod {whole}", container, initial
             )
         return remaining
@@ -295,7 +305,7 @@ class PodWorker:
         runs = node.pleg.record(pod.metadata.uid).of(name)
 
         def event(kind: str, reason: str, message: str) -> None:
-            self._event(kind, reason, message, container, initial)
+            self.event(kind, reason, message, container, initial)
 
         try:
             image = await node.images.ensure(pod, container, event)
@@ -337,15 +347,10 @@ class PodWorker:
         if not (container.readiness_probe or container.liveness_probe or container.startup_probe):
             return
 
-        def failed(kind: str, output: str, _: int, over: core_v1.Probe | None) -> None:
-            self._event("Warning", "Unhealthy", f"{kind} probe failed: {output}", container, initial)
-            if over is not None:
-                text = f"Container {container.name} failed {kind.lower()} probe, will be restarted"
-                self._unhealthy[run.id] = text
-                self.poke()
-
         ips = self._ips()
-        self._node.prober.follow(self._pod.metadata.uid, container, run.id, ips[0] if ips else "", self.poke, failed)
+        target = Target(container=container, container_id=run.id, host=ips[0] if ips else "")
+        listener = _Listener(self, container, run.id, initial=initial)
+        self._node.prober.follow(self._pod.metadata.uid, target, run.started_at / 1e9, listener)
 
     async def _after_start(self, container: core_v1.Container, *, initial: bool) -> None:
         hook = container.lifecycle.post_start if container.lifecycle is not None else None
@@ -355,7 +360,7 @@ class PodWorker:
         try:
             await self._node.handlers.run(hook, container, run.id, self._ips())
         except HookFailed:
-            self._event("Warning", "FailedPostStartHook", "PostStartHook failed", container, initial)
+            self.event("Warning", "FailedPostStartHook", "PostStartHook failed", container, initial)
             await self._kill(run, container, self._grace(), "FailedPostStartHook")
             self._waiting[container.name] = ("PostStartHookError", "PostStartHook failed")
 
@@ -439,7 +444,7 @@ class PodWorker:
         node = self._node
         if container is not None:
             initial = container in (self._pod.spec.init_containers or ())
-            self._event("Normal", "Killing", message, container, initial)
+            self.event("Normal", "Killing", message, container, initial)
             hook = container.lifecycle.pre_stop if container.lifecycle is not None else None
             if hook is not None and grace > 0:
                 began = node.clock.monotonic()
@@ -447,7 +452,7 @@ class PodWorker:
                     async with node.clock.timeout(grace):
                         await node.handlers.run(hook, container, run.id, self._ips())
                 except (HookFailed, TimeoutError):
-                    self._event("Warning", "FailedPreStopHook", "PreStopHook failed", container, initial)
+                    self.event("Warning", "FailedPreStopHook", "PreStopHook failed", container, initial)
                 grace -= int(node.clock.monotonic() - began)
         # At least two seconds, however long the hook took (upstream's floor), unless less was asked for.
         await node.runtime.stop_container(run.id, grace if grace > 0 else 2)
@@ -469,6 +474,7 @@ class PodWorker:
             seen = pod_status.Observed(
                 record=record,
                 host_ip=node.config.node_ip,
+                runtime_name=node.runtime_name(),
                 waiting={} if ended else self._waiting,
                 messages=self._messages(),
                 ended=ended,
@@ -478,6 +484,7 @@ class PodWorker:
                 unstarted=node.prober.unstarted(pod),
             )
             status = pod_status.make(pod, seen, node.clock.time())
+            self._written = status
             if status == pod.status:
                 return status
             try:
@@ -521,7 +528,7 @@ class PodWorker:
         limit, start = self._pod.spec.active_deadline_seconds, self._pod.status.start_time
         return limit is not None and bool(start) and self._node.clock.time() - timestamps.parse(start or "") >= limit
 
-    def _event(
+    def event(
         self,
         kind: str,
         reason: str,
@@ -533,6 +540,29 @@ class PodWorker:
         if container is not None:
             path = f"spec.{'initContainers' if initial else 'containers'}{{{container.name}}}"
         self._node.events.event(self._pod, kind, reason, message, field_path=path)
+
+
+class _Listener(Listener):
+    """What one container's probes tell its pod's worker."""
+
+    def __init__(self, worker: PodWorker, container: core_v1.Container, run_id: str, *, initial: bool) -> None:
+        self._worker, self._container, self._run_id, self._initial = worker, container, run_id, initial
+
+    def changed(self) -> None:
+        self._worker.poke()
+
+    def warned(self, reason: str, message: str) -> None:
+        self._worker.event("Warning", reason, message, self._container, self._initial)
+
+    def gave_up(self, kind: Kind) -> None:
+        self._worker.unhealthy(
+            self._run_id, f"Container {self._container.name} failed {kind.lower()} probe, will be restarted"
+        )
+
+
+def _asked(pod: core_v1.Pod) -> tuple[object, ...]:
+    """Return what people may change of a pod that runs."""
+    return pod.metadata.generation, pod.metadata.labels, pod.metadata.annotations
 
 
 def _expected(error: Exception) -> bool:

@@ -1,22 +1,42 @@
-"""Asks containers whether they have started, are ready, still live; knows the answers.
+"""Keeps asking containers whether they have started, are ready, still live; knows the answers.
 
-One loop looks each second at which probes are due; each runs beside it, one at a time per container and kind. Until its first answer a
-container is not ready, not started, but alive. Upstream: kubelet `prober/`, `pkg/probe/`.
+One task per probe, asleep on the clock between two questions. Until the first answer a container is not started (when it has a startup
+probe), not ready (when it has a readiness probe), but alive. A liveness or startup probe that has given up is silent until there is
+a new container. Upstream: kubelet `prober/worker.go`, `prober/prober_manager.go`.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Never
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
-from pinnace.kubelet.handlers import port_number
-from pinnace.kubelet.pod_network import HttpCall, PodNetwork
-from pinnace.kubelet.runtime import RuntimeFailure, Streams
+from pinnace.kubelet.probes import Answer, ProbeError, Probes, Target, Verdict
 
-_LOOK_SECONDS = 0.25
-_OUTPUT_BYTES = 10 * 1024
+# A question that could not be put is put again at once, so many times in all.
+_ATTEMPTS = 3
+
+
+class Kind(StrEnum):
+    """What a probe decides."""
+
+    STARTUP = "Startup"
+    LIVENESS = "Liveness"
+    READINESS = "Readiness"
+
+
+class Listener(Protocol):
+    """Who wants to know of one container's answers."""
+
+    def changed(self) -> None:
+        """Learn that the container became ready or started, or ceased to be."""
+
+    def warned(self, reason: str, message: str) -> None:
+        """Tell people of a bad answer."""
+
+    def gave_up(self, kind: Kind) -> None:
+        """Learn that the container is to be restarted."""
 
 
 @dataclass(slots=True)
@@ -24,164 +44,150 @@ class _Watched:
     """One container's probes and what they said."""
 
     uid: str
-    container: core_v1.Container
-    container_id: str
-    host: str
-    since: float
-    changed: Callable[[], None]
-    failed: Callable[[str, str, int, core_v1.Probe | None], None]
-    started: bool = False
-    ready: bool = False
-
-
-@dataclass(slots=True)
-class _Count:
-    due: float
-    successes: int = 0
-    failures: int = 0
-    busy: bool = False
+    target: Target
+    started_at: float
+    listener: Listener
+    started: bool
+    ready: bool
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class Prober:
     """The probes of all pods of one node."""
 
-    def __init__(self, streams: Streams, network: PodNetwork, clock: Clock) -> None:
-        self._streams, self._network, self._clock = streams, network, clock
+    def __init__(self, probes: Probes, clock: Clock) -> None:
+        self._probes, self._clock = probes, clock
         self._watched: dict[tuple[str, str], _Watched] = {}
-        self._counts: dict[tuple[str, str], _Count] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    def carry_in(self, group: asyncio.TaskGroup) -> None:
+        """Let the tasks live in the agent's own group."""
+        self._group = group
 
     def follow(
-        self,
-        uid: str,
-        container: core_v1.Container,
-        container_id: str,
-        host: str,
-        changed: Callable[[], None],
-        failed: Callable[[str, str, int, core_v1.Probe | None], None],
+        self, uid: str, target: Target, started_at: float, listener: Listener, *, known_ready: bool = False
     ) -> None:
-        """Probe a running container; safe to repeat. `failed` takes kind, output, failures in a row, and the probe once it gives up."""
+        """Probe a running container; safe to repeat. `known_ready` is what an earlier agent had found out."""
+        container = target.container
         known = self._watched.get((uid, container.name))
-        if known is not None and known.container_id == container_id:
+        if known is not None and known.target.container_id == target.container_id:
             return
-        started, ready = container.startup_probe is None, container.readiness_probe is None
-        now = self._clock.monotonic()
-        self._watched[uid, container.name] = _Watched(
-            uid, container, container_id, host, now, changed, failed, started, ready
+        if known is not None:
+            _cancel(known)
+        started = container.startup_probe is None or known_ready
+        watched = _Watched(
+            uid, target, started_at, listener, started, started and (container.readiness_probe is None or known_ready)
         )
+        if started:
+            watched.begun.set()
+        self._watched[uid, container.name] = watched
+        for kind, probe in (
+            (Kind.STARTUP, container.startup_probe if not started else None),
+            (Kind.LIVENESS, container.liveness_probe),
+            (Kind.READINESS, container.readiness_probe),
+        ):
+            if probe is not None and self._group is not None:
+                name = f"{kind} probe of {container.name}"
+                watched.tasks.append(self._group.create_task(self._keep_asking(watched, kind, probe), name=name))
+
+    def spare(self, uid: str) -> None:
+        """Ask no more whether a pod's containers live: it is being ended, and only readiness still matters."""
+        for watched in [each for key, each in self._watched.items() if key[0] == uid]:
+            for task in watched.tasks:
+                if not task.get_name().startswith(Kind.READINESS):
+                    task.cancel()
 
     def forget(self, uid: str) -> None:
         """Stop probing a pod."""
         for key in [key for key in self._watched if key[0] == uid]:
-            self._drop(self._watched.pop(key))
+            _cancel(self._watched.pop(key))
 
     def unready(self, pod: core_v1.Pod) -> frozenset[str]:
         """Return the containers of a pod that are not ready, as far as probes tell."""
-        return frozenset(each.name for each in _containers(pod) if not self._answer(pod, each, "ready"))
+        return frozenset(
+            each.name
+            for each in _containers(pod)
+            if (each.readiness_probe or each.startup_probe)
+            and not ((found := self._found(pod, each)) is not None and found.ready)
+        )
 
     def unstarted(self, pod: core_v1.Pod) -> frozenset[str]:
         """Return the containers of a pod that have not started, as far as probes tell."""
-        return frozenset(each.name for each in _containers(pod) if not self._answer(pod, each, "started"))
+        return frozenset(
+            each.name
+            for each in _containers(pod)
+            if each.startup_probe and not ((found := self._found(pod, each)) is not None and found.started)
+        )
 
-    async def run(self) -> Never:
-        """Probe for ever."""
-        async with asyncio.TaskGroup() as group:
-            async for _ in self._clock.ticker(_LOOK_SECONDS):
-                for watched in tuple(self._watched.values()):
-                    self._start_due(group, watched)
-        raise AssertionError("a ticker does not end")
+    async def _keep_asking(self, watched: _Watched, kind: Kind, probe: core_v1.Probe) -> None:
+        age = max(self._clock.time() - watched.started_at, 0.0)
+        await self._clock.sleep(probe.initial_delay_seconds - age)
+        if kind is not Kind.STARTUP:
+            await watched.begun.wait()
+        successes = failures = 0
+        period = float(probe.period_seconds or 10)
+        while True:
+            asked_at = self._clock.monotonic()
+            answer = await self._ask(watched, kind, probe)
+            if answer is not None:
+                good = answer.verdict is not Verdict.FAILURE
+                successes, failures = (successes + 1, 0) if good else (0, failures + 1)
+                if good and successes >= (probe.success_threshold or 1):
+                    self._succeeded(watched, kind)
+                    if kind is Kind.STARTUP:
+                        return
+                elif failures >= (probe.failure_threshold or 3) and self._failed(watched, kind):
+                    return
+            await self._clock.sleep(max(asked_at + period - self._clock.monotonic(), 0.0))
 
-    def _start_due(self, group: asyncio.TaskGroup, watched: _Watched) -> None:
-        container, now = watched.container, self._clock.monotonic()
-        kinds: tuple[tuple[str, core_v1.Probe | None], ...] = (("Startup", container.startup_probe),)
-        if watched.started:
-            kinds = (("Liveness", container.liveness_probe), ("Readiness", container.readiness_probe))
-        for kind, probe in kinds:
-            if probe is None:
+    async def _ask(self, watched: _Watched, kind: Kind, probe: core_v1.Probe) -> Answer | None:
+        """Ask, and tell of what is wrong; None when it could not be asked."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                answer = await self._probes.ask(watched.target, probe)
+            except ProbeError as error:
+                if attempt == _ATTEMPTS - 1:
+                    text = f"{kind} probe errored and resulted in unknown state: {error}"
+                    watched.listener.warned("Unhealthy", text)
                 continue
-            key = (watched.container_id, kind)
-            count = self._counts.setdefault(key, _Count(watched.since + probe.initial_delay_seconds))
-            if count.busy or now < count.due:
-                continue
-            count.busy, count.due = True, now + (probe.period_seconds or 10)
-            group.create_task(self._once(watched, kind, probe, count), name=f"{kind} probe of {container.name}")
-
-    async def _once(self, watched: _Watched, kind: str, probe: core_v1.Probe, count: _Count) -> None:
-        limit = probe.timeout_seconds or 1
-        try:
-            async with self._clock.timeout(limit):
-                problem = await self._ask(watched, probe, limit)
-        except TimeoutError:
-            problem = f"no answer within {limit}s"
-        finally:
-            count.busy = False
-        if self._watched.get((watched.uid, watched.container.name)) is not watched:
-            return
-        if problem:
-            count.successes, count.failures = 0, count.failures + 1
-            over = count.failures >= (probe.failure_threshold or 3)
-            watched.failed(kind, problem, count.failures, probe if over and kind != "Readiness" else None)
-            if over and kind == "Readiness" and watched.ready:
-                watched.ready = False
-                watched.changed()
-            return
-        count.successes, count.failures = count.successes + 1, 0
-        if count.successes >= (probe.success_threshold or 1):
-            self._succeeded(watched, kind)
+            if answer.verdict is Verdict.FAILURE:
+                watched.listener.warned("Unhealthy", f"{kind} probe failed: {answer.output}")
+            elif answer.verdict is Verdict.WARNING:
+                watched.listener.warned("ProbeWarning", f"{kind} probe warning: {answer.output}")
+            return answer
+        return None
 
     @staticmethod
-    def _succeeded(watched: _Watched, kind: str) -> None:
+    def _succeeded(watched: _Watched, kind: Kind) -> None:
         before = (watched.started, watched.ready)
-        if kind == "Startup":
+        if kind is Kind.STARTUP:
             watched.started = True
-        elif kind == "Readiness":
+            watched.ready = watched.target.container.readiness_probe is None
+            watched.begun.set()
+        elif kind is Kind.READINESS:
             watched.ready = True
         if before != (watched.started, watched.ready):
-            watched.changed()
+            watched.listener.changed()
 
-    async def _ask(self, watched: _Watched, probe: core_v1.Probe, limit: int) -> str:
-        """Ask once; return what is wrong, empty when nothing."""
-        if probe.exec is not None:
-            try:
-                done = await self._streams.execute(watched.container_id, probe.exec.command, limit)
-            except RuntimeFailure as error:
-                return str(error)
-            return "" if done.exit_code == 0 else done.output[:_OUTPUT_BYTES].decode(errors="replace") or "failed"
-        if probe.http_get is not None:
-            try:
-                answer = await self._network.get(_http_call(watched, probe.http_get))
-            except OSError as error:
-                return str(error) or "no answer"
-            return "" if 200 <= answer.status < 400 else f"HTTP probe failed with statuscode: {answer.status}"
-        if probe.tcp_socket is not None:
-            host = probe.tcp_socket.host or watched.host
-            try:
-                await self._network.connect(host, port_number(probe.tcp_socket.port, watched.container))
-            except OSError as error:
-                return str(error)
-            return ""
-        return "gRPC probes are not supported by this node"
-
-    def _answer(self, pod: core_v1.Pod, container: core_v1.Container, what: str) -> bool:
-        if container.readiness_probe is None and container.startup_probe is None:
+    @staticmethod
+    def _failed(watched: _Watched, kind: Kind) -> bool:
+        """Act on too many failures in a row; tells whether the probe is done with this container."""
+        if kind is not Kind.READINESS:
+            watched.listener.gave_up(kind)
             return True
-        watched = self._watched.get((pod.metadata.uid, container.name))
-        if watched is None:
-            return False
-        return watched.started if what == "started" else watched.started and watched.ready
+        if watched.ready:
+            watched.ready = False
+            watched.listener.changed()
+        return False
 
-    def _drop(self, watched: _Watched) -> None:
-        self._counts = {key: value for key, value in self._counts.items() if key[0] != watched.container_id}
+    def _found(self, pod: core_v1.Pod, container: core_v1.Container) -> _Watched | None:
+        return self._watched.get((pod.metadata.uid, container.name))
 
 
-def _http_call(watched: _Watched, action: core_v1.HTTPGetAction) -> HttpCall:
-    given = [(item.name, item.value) for item in action.http_headers]
-    return HttpCall(
-        host=action.host or watched.host,
-        port=port_number(action.port, watched.container),
-        path=action.path or "/",
-        secure=action.scheme == "HTTPS",
-        headers=(("User-Agent", "kube-probe/1.36"), ("Accept", "*/*"), *given),
-    )
+def _cancel(watched: _Watched) -> None:
+    for task in watched.tasks:
+        task.cancel()
 
 
 def _containers(pod: core_v1.Pod) -> tuple[core_v1.Container, ...]:

@@ -1,0 +1,163 @@
+"""Pods on a simulated node, under a whole control plane and a clock that only the test moves."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pinnace.api import core_v1, meta_v1
+from pinnace.component.http import Request, Response, UserInfo
+from pinnace.component.http.message import Connection
+from pinnace.component.identity import Identity
+from pinnace.kubelet import Kubelet, KubeletConfig
+from pinnace.kubelet.simulated import ANNOTATION_PREFIX, SimulatedRuntime
+from pinnace.machinery.errors import NotFound
+from pinnace.testing.cluster import Cluster, running_cluster
+
+
+class World:
+    """One cluster with one simulated node."""
+
+    def __init__(self, cluster: Cluster, kubelet: Kubelet) -> None:
+        self.cluster, self.kubelet = cluster, kubelet
+
+    async def pod(
+        self,
+        name: str,
+        *command: str,
+        restart: str = "Never",
+        annotations: dict[str, str] | None = None,
+        **spec: object,
+    ) -> None:
+        main = core_v1.Container(name="main", image="registry.example/app:1", command=command)
+        told = {ANNOTATION_PREFIX + key: value for key, value in (annotations or {}).items()}
+        await self.cluster.client.create(
+            core_v1.Pod(
+                metadata=meta_v1.ObjectMeta(name=name, namespace="default", annotations=told),
+                spec=core_v1.PodSpec(**{"containers": (main,), "restart_policy": restart, **spec}),  # type: ignore[arg-type]
+            )
+        )
+
+    async def get(self, name: str) -> core_v1.Pod:
+        return await self.cluster.client.get(core_v1.Pod, name, "default")
+
+    async def after(self, name: str, seconds: float) -> core_v1.Pod:
+        await self.cluster.clock.advance(seconds=seconds)
+        return await self.get(name)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with running_cluster() as cluster:
+        source = random.Random(1)
+        client = cluster.client_as(UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated")))
+        async with SimulatedRuntime(cluster.clock, source) as runtime:
+            config = KubeletConfig(node_name="n1", node_ip="192.0.2.1")
+            kubelet = Kubelet(config, client, cluster.clock, Identity(source), runtime, host=runtime.host(client))
+            task = asyncio.get_running_loop().create_task(kubelet.run())
+            await cluster.clock.advance(seconds=12)
+            try:
+                yield World(cluster, kubelet)
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+
+
+async def test_node_is_ready_and_stays_so(world: World) -> None:
+    """The node gets its pod network, becomes Ready, and half an hour later is still Ready by its lease."""
+    await world.cluster.clock.advance(minutes=30)
+    node = await world.cluster.client.get(core_v1.Node, "n1")
+    assert {item.type: item.status for item in node.status.conditions}["Ready"] == "True"
+    assert node.status.node_info.container_runtime_version == "simulated://1.0"
+    assert node.spec.pod_cidr
+
+
+async def test_pod_runs_until_it_is_deleted(world: World) -> None:
+    """A pod whose command nobody can judge gets an address, becomes Ready, and goes when it is deleted."""
+    await world.pod("web")
+    pod = await world.after("web", 1)
+    assert pod.status.phase == "Running"
+    assert pod.status.pod_ip.startswith("10.244.0.")
+    assert pod.status.container_statuses[0].container_id.startswith("simulated://")
+    assert {item.type: item.status for item in pod.status.conditions}["Ready"] == "True"
+    await world.cluster.client.delete(core_v1.Pod, "web", "default")
+    with pytest.raises(NotFound):
+        await world.after("web", 1)
+    assert world.kubelet.pods() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "phase", "code"),
+    [
+        pytest.param(("true",), "Succeeded", 0, id="true"),
+        pytest.param(("false",), "Failed", 1, id="false"),
+        pytest.param(("sh", "-c", "echo on its way; exit 7"), "Failed", 7, id="shell"),
+        pytest.param(("sleep", "5"), "Succeeded", 0, id="sleep"),
+    ],
+)
+async def test_pod_ends_as_its_command_says(world: World, command: tuple[str, ...], phase: str, code: int) -> None:
+    """Plain commands are taken at their word."""
+    await world.pod("once", *command)
+    pod = await world.after("once", 6)
+    ended = pod.status.container_statuses[0].state.terminated
+    assert ended is not None
+    assert (pod.status.phase, ended.exit_code) == (phase, code)
+
+
+async def test_pod_ends_when_its_annotations_say(world: World) -> None:
+    """Annotations decide over the command: when it ends, how, and its last words."""
+    await world.pod("job", annotations={"run-seconds": "90", "exit-code": "4", "message": "out of luck"})
+    assert (await world.after("job", 89)).status.phase == "Running"
+    pod = await world.after("job", 2)
+    ended = pod.status.container_statuses[0].state.terminated
+    assert pod.status.phase == "Failed"
+    assert ended is not None
+    assert (ended.exit_code, ended.message) == (4, "out of luck")
+
+
+async def test_crashing_container_backs_off_and_doubles(world: World) -> None:
+    """Restarts come at once, then after 10, 20, 40 seconds."""
+    await world.pod("crash", "false", restart="Always")
+    counts = []
+    for seconds in (2, 10, 20, 40):
+        pod = await world.after("crash", seconds)
+        counts.append(pod.status.container_statuses[0].restart_count)
+    assert counts == [1, 2, 3, 4]
+    waiting = pod.status.container_statuses[0].state.waiting
+    assert waiting is not None
+    assert waiting.reason == "CrashLoopBackOff"
+
+
+async def test_image_of_an_unreachable_registry_is_not_pulled(world: World) -> None:
+    """A pull that fails shows as upstream shows it, and backs off."""
+    main = core_v1.Container(name="main", image="registry.invalid/app:1")
+    await world.pod("far", containers=(main,))
+    pod = await world.after("far", 3)
+    waiting = pod.status.container_statuses[0].state.waiting
+    assert waiting is not None
+    assert waiting.reason == "ImagePullBackOff"
+    events = (await world.cluster.client.list(core_v1.Event, "default")).items
+    told = {event.message for event in events if event.involved_object.name == "far"}
+    assert {"Error: ErrImagePull", "Error: ImagePullBackOff", 'Pulling image "registry.invalid/app:1"'} <= told
+
+
+async def test_readiness_follows_the_annotation(world: World) -> None:
+    """A probe over the network is answered from the moment the pod names."""
+    probe = core_v1.Probe(http_get=core_v1.HTTPGetAction(path="/", port=80), period_seconds=1)
+    main = core_v1.Container(name="main", image="app", readiness_probe=probe)
+    await world.pod("slow", containers=(main,), annotations={"ready-after-seconds": "10"})
+    assert not (await world.after("slow", 8)).status.container_statuses[0].ready
+    assert (await world.after("slow", 4)).status.container_statuses[0].ready
+
+
+async def test_log_holds_what_the_command_says(world: World) -> None:
+    """Logs of a simulated container are what its command would have written."""
+    await world.pod("talk", "sh", "-c", "echo one; echo two; sleep 1000")
+    await world.after("talk", 1)
+    admin = UserInfo("admin", groups=("system:masters",))
+    request = Request("GET", "/containerLogs/default/talk/main", connection=Connection(None, None, False, None, admin))
+    answer = await world.kubelet.handle(request)
+    assert isinstance(answer, Response)
+    assert not isinstance(answer.body, bytes)
+    assert b"".join([part async for part in answer.body]) == b"one\ntwo\n"
