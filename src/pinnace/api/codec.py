@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, inspect
 
+from pinnace.api.core_v1 import Pod
+from pinnace.api.sharing import PodDecoder
+
 T = TypeVar("T", bound=Struct)
 
 # Maps come out sorted by key, as from Go, so that equal objects have equal bytes.
@@ -31,10 +34,10 @@ def decode(cls: type[T], data: bytes) -> T:
         msgspec.ValidationError: a value does not fit its field.
     """
     try:
-        decoder: msgspec.json.Decoder[T] = _decoder(cls)
-        return decoder.decode(data)
+        obj: T = _decoder(cls).decode(data)
     except msgspec.ValidationError:
         return convert(cls, msgspec.json.decode(data))
+    return obj
 
 
 def convert(cls: type[T], tree: Any) -> T:
@@ -70,8 +73,8 @@ def to_tree(obj: Struct) -> Any:
 
 
 @cache
-def _decoder(cls: type[T]) -> "msgspec.json.Decoder[T]":
-    return msgspec.json.Decoder(cls)
+def _decoder(cls: type[Struct]) -> "msgspec.json.Decoder[Any] | PodDecoder":
+    return PodDecoder() if cls is Pod else msgspec.json.Decoder(cls)
 
 
 @cache

@@ -5,14 +5,14 @@ duplicate keys, is the body read as a plain tree and looked at closely. Upstream
 apimachinery `runtime/serializer`.
 """
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from pinnace.api import codec, protobuf, resources
 from pinnace.api.meta_v1 import DeleteOptions
-from pinnace.apiserver.endpoints import interning, scalars, strict
+from pinnace.apiserver.endpoints import scalars, strict
 from pinnace.apiserver.endpoints.negotiation import JSON, PROTOBUF, input_type
 from pinnace.component.http import BodyTooLarge, Request
 from pinnace.machinery.codec import json as json_codec
@@ -72,21 +72,30 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
 
 def _clean(data: bytes, cls: type[T], api_version: str, validation: str) -> T | None:
     """Decode a body about which there is nothing to say; None when that cannot be told cheaply."""
-    if interning.shares(cls) and (known := interning.shared(data)) is not None:
-        return cast("T", known)
-    try:
-        obj = codec.decode(cls, data)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-    if not _is_of(obj, cls.__name__, api_version) or not interning.has_no_duplicates(data):
+    obj = read_canonical(data, cls)
+    if obj is None or not _is_of(obj, cls.__name__, api_version) or not _has_no_duplicates(data):
         return None
     # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
-    if validation == "Ignore":
-        return _identified(_canonical(obj, api_version), cls.__name__, api_version)
-    if not strict.has_only_known_fields(cls, data):
+    if validation != "Ignore" and not strict.has_only_known_fields(cls, data):
         return None
-    obj = _identified(_canonical(obj, api_version), cls.__name__, api_version)
-    return cast("T", interning.remember(data, cast("Any", obj))) if interning.shares(cls) else obj
+    return _identified(obj, cls.__name__, api_version)
+
+
+def read_canonical(data: bytes, cls: type[T]) -> T | None:
+    """Decode JSON without looking for unknown or duplicate fields; None when a value does not fit."""
+    try:
+        return scalars.canonical(codec.decode(cls, data))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _has_no_duplicates(data: bytes) -> bool:
+    """Tell cheaply that no key comes twice: written again, a tree is as long as its source is without blanks.
+
+    False means that it cannot be told this way, not that there is a duplicate.
+    """
+    length = len(msgspec.json.encode(msgspec.json.decode(data)))
+    return length == len(data) or length == len(msgspec.json.format(data, indent=-1))
 
 
 def _json_of(data: bytes, cls: type[Struct], api_version: str) -> bytes:
@@ -127,13 +136,6 @@ def convert(tree: Any, cls: type[T], api_version: str) -> T:
         return scalars.canonical(codec.convert(cls, tree))
     except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
         raise _unhandled(cls.__name__, api_version, str(error)) from error
-
-
-def _canonical(obj: T, api_version: str) -> T:
-    try:
-        return scalars.canonical(obj)
-    except ValueError as error:
-        raise _unhandled(type(obj).__name__, api_version, str(error)) from error
 
 
 def _is_of(obj: Struct, kind: str, api_version: str) -> bool:

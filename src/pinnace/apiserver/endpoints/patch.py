@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from pinnace.api import codec
 from pinnace.api.patch_schema import list_keys
+from pinnace.api.resources import Resource
 from pinnace.apiserver.endpoints import body as bodies
 from pinnace.apiserver.endpoints import scalars, strict
 from pinnace.apiserver.endpoints.options import write_options
@@ -64,14 +65,16 @@ async def patch(scope: Scope) -> Response:
     data = await bodies.read(scope.request)
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
     scope.manage(call, options)
-    cls = scope.resource.type
-    changes = Changes(kind, data, cls, options.field_validation)
+    changes = Changes(kind, data, scope.resource, options.field_validation)
 
     async def build(entry: Entry[Any]) -> Any:
         tree = changes.apply_to(entry.body)
-        scope.warnings += (text for text in changes.warnings if text not in scope.warnings)
-        _check_identity(scope, tree)
-        obj = _decoded(scope, tree, changes)
+        obj = changes.clean_object(tree)
+        if obj is None:
+            changes.complain(tree)
+            scope.warnings += (text for text in changes.warnings if text not in scope.warnings)
+            _check_identity(scope, tree)
+            obj = _decoded(scope, tree, changes)
         check_name(scope, obj)
         return scope.registry.strategy.default(check_namespace(scope, obj))
 
@@ -84,10 +87,11 @@ async def patch(scope: Scope) -> Response:
 class Changes:
     """A patch, read once and applied as often as the object changes under it."""
 
-    def __init__(self, kind: PatchType, data: bytes, cls: type[Struct], validation: str) -> None:
+    def __init__(self, kind: PatchType, data: bytes, resource: Resource, validation: str) -> None:
         self.kind = kind
         self.warnings: list[str] = []
-        self._cls = cls
+        self._cls: type[Any] = resource.type
+        self._identity = (resource.kind, resource.api_version)
         self._validation = validation
         self._tree, duplicates = _read(kind, data)
         self._duplicates = [f"json patch {text}" if kind is PatchType.JSON else text for text in duplicates]
@@ -97,19 +101,33 @@ class Changes:
         """Return the patched tree.
 
         Raises:
-            ApiError: the patch does not fit the object, or names unknown fields under Strict.
+            ApiError: the patch does not fit the object.
         """
-        result = _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
-        if self._validation != "Ignore":
-            found = [
-                *self._duplicates,
-                *(f'unknown field "{path}"' for path in codec.unknown_fields(self._cls, result)),
-            ]
-            if found and self._validation == "Strict":
-                shown = go_map(self._tree) if self.kind is PatchType.STRATEGIC else self._shown
-                raise _invalid_patch(shown, "strict decoding error: " + ", ".join(found))
-            self.warnings = found
-        return result
+        return _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
+
+    def clean_object(self, result: Any) -> Any | None:
+        """Return the object that a patched tree describes; None when there is something to say about patch or tree."""
+        if self._duplicates:
+            return None
+        data = msgspec.json.encode(result)
+        obj = bodies.read_canonical(data, self._cls)
+        if obj is None or (obj.kind, obj.api_version) != self._identity:
+            return None
+        return obj if self._validation == "Ignore" or strict.has_only_known_fields(self._cls, data) else None
+
+    def complain(self, result: Any) -> None:
+        """Collect warnings about duplicate and unknown fields.
+
+        Raises:
+            ApiError: there are some, under Strict.
+        """
+        if self._validation == "Ignore":
+            return
+        found = [*self._duplicates, *(f'unknown field "{path}"' for path in codec.unknown_fields(self._cls, result))]
+        if found and self._validation == "Strict":
+            shown = go_map(self._tree) if self.kind is PatchType.STRATEGIC else self._shown
+            raise _invalid_patch(shown, "strict decoding error: " + ", ".join(found))
+        self.warnings = found
 
     def shown_with(self, result: Any) -> str:
         """Return what an error about the patched tree shows: a strategic patch itself, else the result."""

@@ -13,7 +13,9 @@ from msgspec import Struct, inspect
 from msgspec.structs import replace
 
 from pinnace.api.codec import plain_type
+from pinnace.api.core_v1 import PodSpec
 from pinnace.machinery import quantity, timestamps
+from pinnace.machinery.memo import Memo
 
 T = TypeVar("T", bound=Struct)
 Change = Callable[[Any], Any]
@@ -33,6 +35,10 @@ def canonical(obj: T) -> T:
 
 
 def _struct(obj: Any) -> Any:
+    return _POD_SPEC(obj) if type(obj) is PodSpec else _walked(obj)
+
+
+def _walked(obj: Any) -> Any:
     changes = {}
     cls: type[Struct] = type(obj)
     for attribute, change in _plan(cls):
@@ -43,6 +49,10 @@ def _struct(obj: Any) -> Any:
         if after is not value and after != value:
             changes[attribute] = after
     return replace(obj, **changes) if changes else obj
+
+
+# Pods of one template share their spec (`api.sharing`).
+_POD_SPEC: Memo[PodSpec, PodSpec] = Memo(_walked)
 
 
 @cache

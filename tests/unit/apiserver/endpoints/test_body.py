@@ -1,4 +1,4 @@
-"""Pods of one template share their spec, and nothing is overlooked because of it."""
+"""Bodies into objects: pods of one template share their spec, and nothing is overlooked because of it."""
 
 import json
 
@@ -29,7 +29,7 @@ def read(data, validation="Strict"):
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "blanks"])
-def test_interning_gives_equal_specs_one_struct(separators):
+def test_body_gives_equal_specs_one_struct(separators):
     """The second pod with the same bytes of a spec gets the first one's spec, and metadata of its own."""
     first, _ = read(sent("p-1", separators))
     second, _ = read(sent("p-2", separators))
@@ -38,7 +38,7 @@ def test_interning_gives_equal_specs_one_struct(separators):
     assert second.spec.containers[0].resources.requests == {"cpu": "1"}
 
 
-def test_interning_still_reports_what_is_unknown_or_doubled():
+def test_body_still_reports_what_is_unknown_or_doubled():
     """A known spec does not hide findings about the rest of the body."""
     read(sent())
     pod, warnings = read(sent(metadata={"name": "p-2", "lables": {}}), "Warn")
@@ -53,7 +53,7 @@ def test_interning_still_reports_what_is_unknown_or_doubled():
         read(inner)
 
 
-def test_interning_keeps_two_specs_under_one_key_apart():
+def test_body_keeps_two_specs_under_one_key_apart():
     """Of two specs in one body Go keeps the members of both; neither stands for the whole."""
     read(sent())
     spec = json.dumps(POD["spec"], separators=(",", ":")).encode()
@@ -63,7 +63,7 @@ def test_interning_keeps_two_specs_under_one_key_apart():
     assert warnings == ['duplicate field "spec"']
 
 
-def test_interning_does_not_remember_what_was_not_clean():
+def test_body_does_not_remember_what_was_not_clean():
     """A spec with an unknown field is complained about each time."""
     spec = {**POD["spec"], "nodeNmae": "n1"}
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_interning_does_not_remember_what_was_not_clean():
     assert warnings == ['unknown field "spec.nodeNmae"']
 
 
-def test_interning_takes_a_status_from_the_body():
+def test_body_takes_a_status_from_the_body():
     """A body with a status is read in full."""
     read(sent())
     pod, _ = read(sent(status={"phase": "Running"}))
