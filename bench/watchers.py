@@ -1,0 +1,148 @@
+"""How long one write takes to reach all of many watchers, over TLS.
+
+A second process is the clients: connections that watch one namespace's config maps, and one writer at a fixed rate. A write's
+time runs from before the request is sent until the last watcher has read the event. Prints p50 and p99 of it.
+"""
+
+import argparse
+import asyncio
+import json
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+import uvloop
+from apiserver import ROOT, TOKEN, call, started
+
+HEAD = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+CASES = ((1000, 20), (200, 100))
+TARGET_MS = 50.0
+
+
+class Arrivals:
+    """Counts who has seen which write."""
+
+    def __init__(self, watchers: int) -> None:
+        self._watchers = watchers
+        self._seen: dict[bytes, int] = {}
+        self._done: dict[bytes, asyncio.Future[float]] = {}
+
+    def expect(self, mark: bytes) -> "asyncio.Future[float]":
+        self._seen[mark] = 0
+        self._done[mark] = asyncio.get_running_loop().create_future()
+        return self._done[mark]
+
+    def saw(self, mark: bytes) -> None:
+        self._seen[mark] += 1
+        if self._seen[mark] == self._watchers:
+            self._done.pop(mark).set_result(time.perf_counter())
+
+
+class WatchConnection(asyncio.Protocol):
+    """One watch; finds the marks of writes in what arrives."""
+
+    def __init__(self, path: str, arrivals: Arrivals, opened: "asyncio.Future[None]") -> None:
+        self._path, self._arrivals, self._opened = path, arrivals, opened
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(f"GET {self._path} HTTP/1.1\r\n{HEAD}\r\n".encode())  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        if not self._opened.done():
+            assert data.startswith(b"HTTP/1.1 200"), data[:200]
+            self._opened.set_result(None)
+        data = self._rest + data
+        *lines, self._rest = data.split(b"\n")
+        for line in lines:
+            at = line.find(b'"mark":"')
+            if at >= 0:
+                self._arrivals.saw(line[at + 8 : line.index(b'"', at + 8)])
+
+
+async def clients(url: str, watchers: int, rate: int, writes: int) -> list[float]:
+    host, port = url.removeprefix("https://").split(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    loop = asyncio.get_running_loop()
+    version = json.loads(call(f"{url}/api/v1/namespaces/default/configmaps"))["metadata"]["resourceVersion"]
+    path = f"/api/v1/namespaces/default/configmaps?watch=1&resourceVersion={version}"
+    arrivals = Arrivals(watchers)
+    opened = []
+    for _ in range(watchers):
+        future: asyncio.Future[None] = loop.create_future()
+        await loop.create_connection(lambda f=future: WatchConnection(path, arrivals, f), host, int(port), ssl=context)
+        opened.append(future)
+    await asyncio.gather(*opened)
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    times = []
+    pending = []
+    start = loop.time() + 0.2
+    for number in range(writes):
+        await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
+        mark = f"{watchers}-{number}"
+        body = json.dumps({"metadata": {"name": f"m-{mark}"}, "data": {"mark": mark}}, separators=(",", ":"))
+        done = arrivals.expect(mark.encode())
+        begun = time.perf_counter()
+        writer.write(
+            (
+                f"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\n{HEAD}Content-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+        )
+        pending.append((begun, done))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 201"), head
+        length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        await reader.readexactly(int(length.split(b":")[1]))
+    for begun, done in pending:
+        times.append(await asyncio.wait_for(done, 30) - begun)
+    return times
+
+
+def measure(seconds: int) -> list[dict[str, float]]:
+    """Run every case against a server of its own."""
+    rows = []
+    for watchers, rate in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            with started(str(ROOT / "tests/conformance/serve_apiserver.py"), folder) as url:
+                command = [sys.executable, __file__, "--url", url, "--watchers", str(watchers)]
+                command += ["--rate", str(rate), "--writes", str(rate * seconds)]
+                out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        times = sorted(json.loads(out))
+        rows.append({
+            "watchers": watchers,
+            "writes_per_second": rate,
+            "writes": len(times),
+            "p50_ms": times[len(times) // 2] * 1000,
+            "p99_ms": times[int(len(times) * 0.99)] * 1000,
+            "target_ms": TARGET_MS,
+        })
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--url")
+    parser.add_argument("--watchers", type=int)
+    parser.add_argument("--rate", type=int)
+    parser.add_argument("--writes", type=int)
+    given = parser.parse_args()
+    if given.url:
+        print(json.dumps(uvloop.run(clients(given.url, given.watchers, given.rate, given.writes))))
+        return
+    rows = measure(given.seconds)
+    print(f"{'watchers':>8} {'writes/s':>8} {'writes':>7} {'p50 ms':>8} {'p99 ms':>8} {'target':>7}")
+    for row in rows:
+        print(
+            f"{row['watchers']:8} {row['writes_per_second']:8} {row['writes']:7} {row['p50_ms']:8.1f} {row['p99_ms']:8.1f} "
+            f"{row['target_ms']:7.0f}"
+        )
+    print(json.dumps({"bench": "watchers", "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
