@@ -106,11 +106,13 @@ def measure(seconds: int) -> list[dict[str, float]]:
     """Run every case against a server of its own."""
     rows = []
     for watchers, rate in CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            with started(str(ROOT / "tests/conformance/serve_apiserver.py"), folder) as url:
-                command = [sys.executable, __file__, "--url", url, "--watchers", str(watchers)]
-                command += ["--rate", str(rate), "--writes", str(rate * seconds)]
-                out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            started(str(ROOT / "tests/conformance/serve_apiserver.py"), folder) as url,
+        ):
+            command = [sys.executable, __file__, "--url", url, "--watchers", str(watchers)]
+            command += ["--rate", str(rate), "--writes", str(rate * seconds)]
+            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         times = sorted(json.loads(out))
         rows.append({
             "watchers": watchers,
