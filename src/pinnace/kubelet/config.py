@@ -24,5 +24,7 @@ class KubeletConfig:
     version: str = "v1.36.0"
     # Seconds between two looks at the whole runtime; zero when its events tell everything.
     relist_seconds: float = 1.0
+    # Seconds until a pod with which all is well is looked at again; zero for never.
+    sync_seconds: float = 60.0
     container_log_max_bytes: int = 10 * 1024 * 1024
     container_log_max_files: int = 5

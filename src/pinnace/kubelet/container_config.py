@@ -7,8 +7,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from pinnace.api import core_v1
 from pinnace.kubelet import runtime as cri
 from pinnace.kubelet.config import KubeletConfig
@@ -239,11 +237,6 @@ def hosts(config: KubeletConfig, pod: core_v1.Pod, ips: tuple[str, ...]) -> str:
         lines += ["", "# Entries added by HostAliases."]
         lines += [f"{alias.ip}\t" + "\t".join(alias.hostnames or ()) for alias in pod.spec.host_aliases]
     return "\n".join(lines) + "\n"
-
-
-def as_container(value: msgspec.Struct) -> core_v1.Container:
-    """Return an ephemeral container as the container that it is."""
-    return msgspec.convert(msgspec.to_builtins(value), core_v1.Container)
 
 
 def _groups(context: core_v1.PodSecurityContext | None) -> tuple[int, ...]:

@@ -22,14 +22,16 @@ from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.machine import LinuxMachine
 from pinnace.kubelet.node_status import UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.pod_context import Node
 from pinnace.kubelet.pod_files import DiskFiles
 from pinnace.kubelet.pod_network import SocketNetwork
-from pinnace.kubelet.pod_workers import Node, PodWorker
+from pinnace.kubelet.pod_workers import PodWorker
 from pinnace.kubelet.prober import Prober
 from pinnace.kubelet.probes import Probes
 from pinnace.kubelet.runtime import Runtime, RuntimeFailure
 from pinnace.kubelet.server import KubeletServer
 from pinnace.kubelet.sources import OwnSources, PodHandler, Sources
+from pinnace.kubelet.status_manager import StatusManager
 from pinnace.kubelet.volumes import Volumes
 from pinnace.machinery import quantity
 from pinnace.machinery.errors import ApiError
@@ -69,6 +71,7 @@ class Kubelet:
         self._pleg = Pleg(runtime, clock, config.relist_seconds)
         self._pleg.on_change = self._poke
         self._prober = Prober(Probes(runtime, host.network, clock), clock)
+        self._statuses = StatusManager(client, clock)
         self._workers: dict[str, PodWorker] = {}
         self._orphaned = asyncio.Event()
         self._node = Node(
@@ -83,10 +86,12 @@ class Kubelet:
             handlers=Handlers(runtime, host.network, clock),
             pleg=self._pleg,
             prober=self._prober,
+            statuses=self._statuses,
             services=self._sources.services,
             network_reason=self._network_reason,
             runtime_name=self._runtime_name,
             allocatable=self._status.allocatable,
+            began_at=clock.time(),
             admit=self._admit,
         )
         self._server = KubeletServer(clock, runtime, host.files, self._pleg, self.pods, authorize)
@@ -104,6 +109,7 @@ class Kubelet:
         async with asyncio.TaskGroup() as group:
             self._server.carry_in(group)
             self._prober.carry_in(group)
+            self._statuses.carry_in(group)
             group.create_task(self._events.run(), name="kubelet events")
             await self._status.register()
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
@@ -162,6 +168,7 @@ class Kubelet:
 
     def _seen(self, group: asyncio.TaskGroup, pod: core_v1.Pod) -> None:
         uid = pod.metadata.uid
+        self._statuses.observe(pod)
         worker = self._workers.get(uid)
         if worker is not None:
             worker.update(pod)
@@ -172,6 +179,7 @@ class Kubelet:
 
     def _left(self, uid: str) -> None:
         self._workers.pop(uid, None)
+        self._statuses.forget(uid)
         self._orphaned.set()
 
     def _gone(self, pod: core_v1.Pod) -> None:

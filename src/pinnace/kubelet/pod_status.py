@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
+from pinnace.kubelet.pod_containers import is_sidecar, may_restart
 from pinnace.kubelet.runtime import Instance, PodRecord, State
 from pinnace.machinery import timestamps
 
@@ -30,25 +31,6 @@ class Observed:
     ended: bool = False
     reason: str = ""
     message: str = ""
-
-
-def may_restart(pod: core_v1.Pod, container: core_v1.Container, exit_code: int, *, initial: bool) -> bool:
-    """Tell whether a container that ended with this code is to run again."""
-    if pod.metadata.deletion_timestamp:
-        return False
-    for rule in container.restart_policy_rules:
-        codes = rule.exit_codes
-        if codes is not None and (exit_code in codes.values) == (codes.operator == "In"):
-            return True
-    policy = container.restart_policy or pod.spec.restart_policy or "Always"
-    if initial and policy == "Always" and container.restart_policy is None:
-        policy = "OnFailure"
-    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
-
-
-def is_sidecar(container: core_v1.Container) -> bool:
-    """Tell whether an init container keeps running beside the others."""
-    return container.restart_policy == "Always"
 
 
 def make(pod: core_v1.Pod, seen: Observed, now: float) -> core_v1.PodStatus:

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
-from pinnace.kubelet.probes import Answer, ProbeError, Probes, Target, Verdict
+from pinnace.kubelet import probes
+from pinnace.kubelet.probes import Answer, ProbeError, Probes, Target
 
 # A question that could not be put is put again at once, so many times in all.
 _ATTEMPTS = 3
@@ -24,6 +25,14 @@ class Kind(StrEnum):
     STARTUP = "Startup"
     LIVENESS = "Liveness"
     READINESS = "Readiness"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A probe has given a container up; `grace_seconds` is the probe's own, None when the pod's holds."""
+
+    kind: Kind
+    grace_seconds: int | None
 
 
 class Listener(Protocol):
@@ -56,8 +65,8 @@ class _Watched:
 class Prober:
     """The probes of all pods of one node."""
 
-    def __init__(self, probes: Probes, clock: Clock) -> None:
-        self._probes, self._clock = probes, clock
+    def __init__(self, asking: Probes, clock: Clock) -> None:
+        self._probes, self._clock = asking, clock
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -131,7 +140,7 @@ class Prober:
             asked_at = self._clock.monotonic()
             answer = await self._ask(watched, kind, probe)
             if answer is not None:
-                good = answer.verdict is not Verdict.FAILURE
+                good = answer.verdict is not probes.Verdict.FAILURE
                 successes, failures = (successes + 1, 0) if good else (0, failures + 1)
                 if good and successes >= (probe.success_threshold or 1):
                     self._succeeded(watched, kind)
@@ -151,9 +160,9 @@ class Prober:
                     text = f"{kind} probe errored and resulted in unknown state: {error}"
                     watched.listener.warned("Unhealthy", text)
                 continue
-            if answer.verdict is Verdict.FAILURE:
+            if answer.verdict is probes.Verdict.FAILURE:
                 watched.listener.warned("Unhealthy", f"{kind} probe failed: {answer.output}")
-            elif answer.verdict is Verdict.WARNING:
+            elif answer.verdict is probes.Verdict.WARNING:
                 watched.listener.warned("ProbeWarning", f"{kind} probe warning: {answer.output}")
             return answer
         return None

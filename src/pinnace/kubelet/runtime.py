@@ -134,6 +134,8 @@ class ContainerConfig:
     tty: bool = False
     limits: Limits = field(default_factory=Limits)
     security: Security = field(default_factory=Security)
+    # The container whose processes this one sees; empty for its own or the pod's.
+    process_target: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

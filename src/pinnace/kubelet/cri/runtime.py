@@ -296,9 +296,11 @@ def _image(item: Any) -> Image:
     )
 
 
-def _namespaces(config: SandboxConfig) -> Any:
-    pid = 2 if config.host_pid else 0 if config.share_processes else 1
-    return _pb.NamespaceOption(network=2 if config.host_network else 0, pid=pid, ipc=2 if config.host_ipc else 0)
+def _namespaces(config: SandboxConfig, process_target: str = "") -> Any:
+    pid = 2 if config.host_pid else 0 if config.share_processes else 3 if process_target else 1
+    return _pb.NamespaceOption(
+        network=2 if config.host_network else 0, pid=pid, ipc=2 if config.host_ipc else 0, target_id=process_target
+    )
 
 
 def _sandbox_message(config: SandboxConfig) -> Any:
@@ -364,7 +366,7 @@ def _linux(config: ContainerConfig, sandbox: SandboxConfig) -> Any:
     message = _pb.LinuxContainerSecurityContext(
         capabilities=_pb.Capability(add_capabilities=security.add, drop_capabilities=security.drop),
         privileged=security.privileged,
-        namespace_options=_namespaces(sandbox),
+        namespace_options=_namespaces(sandbox, config.process_target),
         readonly_rootfs=security.read_only_root,
         supplemental_groups=security.groups,
         no_new_privs=security.no_new_privileges,
