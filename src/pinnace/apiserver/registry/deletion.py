@@ -41,6 +41,9 @@ async def delete(registry: Registry[T], call: Call, name: str, namespace: str, o
         if entry is None:
             raise registry.not_found(name)
         obj = entry.object
+        refusal = registry.strategy.refuse_delete(obj)
+        if refusal:
+            raise errors.forbidden(registry.resource.group, registry.resource.plural, name, refusal)
         _check_preconditions(registry, entry, obj.metadata, options)  # type: ignore[attr-defined]
         await call.admit.mutate(None, obj)
         await call.admit.validate(None, obj)

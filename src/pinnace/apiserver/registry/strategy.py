@@ -132,6 +132,10 @@ def _never(obj: T) -> bool:  # noqa: ARG001
     return False
 
 
+def _may_go(obj: T) -> str:  # noqa: ARG001
+    return ""
+
+
 def spec_changed(new: T, old: T) -> bool:
     """Tell whether the generation counts on: the rule of kinds with a spec that controllers observe."""
     return getattr(new, "spec", None) != getattr(old, "spec", None)
@@ -244,6 +248,8 @@ class Strategy(Generic[T]):
     # Seconds between the mark and the removal, given the DELETE's gracePeriodSeconds (None when absent); 0 removes at once.
     # None as the function: the kind is never deleted gracefully and the option has no meaning.
     grace_seconds: Callable[[T, int | None], int] | None = None
+    # Why an object may not be deleted at all (403), empty when it may.
+    refuse_delete: Callable[[T], str] = _may_go
     # What else an object gets when it is marked for deletion (a namespace its phase).
     mark_deleted: Callable[[Context, T], T] = _same_created
     # Tells that something besides metadata.finalizers keeps a deleted object (a namespace's spec.finalizers).

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pinnace.apiserver.registry.apps import daemon_set, deployment, replica_set
+from pinnace.apiserver.registry.certificates import certificate_signing_request
 from pinnace.apiserver.registry.coordination import lease
 from pinnace.apiserver.registry.core import (
     config_map,
@@ -24,6 +25,16 @@ from pinnace.apiserver.registry.core import (
     secret,
     service,
     service_account,
+)
+from pinnace.apiserver.registry.node import runtime_class
+from pinnace.apiserver.registry.scheduling import priority_class
+from pinnace.apiserver.registry.storage import (
+    csi_driver,
+    csi_node,
+    csi_storage_capacity,
+    storage_class,
+    volume_attachment,
+    volume_attributes_class,
 )
 from pinnace.apiserver.registry.strategy import Strategy
 
@@ -47,4 +58,13 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("apps", "deployments"): deployment.STRATEGY,
     ("apps", "replicasets"): replica_set.STRATEGY,
     ("coordination.k8s.io", "leases"): lease.STRATEGY,
+    ("certificates.k8s.io", "certificatesigningrequests"): certificate_signing_request.STRATEGY,
+    ("node.k8s.io", "runtimeclasses"): runtime_class.STRATEGY,
+    ("scheduling.k8s.io", "priorityclasses"): priority_class.STRATEGY,
+    ("storage.k8s.io", "csidrivers"): csi_driver.STRATEGY,
+    ("storage.k8s.io", "csinodes"): csi_node.STRATEGY,
+    ("storage.k8s.io", "csistoragecapacities"): csi_storage_capacity.STRATEGY,
+    ("storage.k8s.io", "storageclasses"): storage_class.STRATEGY,
+    ("storage.k8s.io", "volumeattachments"): volume_attachment.STRATEGY,
+    ("storage.k8s.io", "volumeattributesclasses"): volume_attributes_class.STRATEGY,
 }

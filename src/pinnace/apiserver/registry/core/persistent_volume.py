@@ -8,48 +8,59 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pinnace.api.core_v1 import PersistentVolume, PersistentVolumeStatus
+from pinnace.api.core_v1 import PersistentVolume, PersistentVolumeSpec, PersistentVolumeStatus
+from pinnace.apiserver.registry.core import volume_defaults
+from pinnace.apiserver.registry.core.label_warnings import term_warnings
 from pinnace.apiserver.registry.core.persistent_volume_claim import short_modes
-from pinnace.apiserver.registry.core.validation.claims import VOLUME_MODES, access_mode_errors, storage_errors
-from pinnace.apiserver.registry.defaulting import changed, filled
+from pinnace.apiserver.registry.core.validation.persistent_volumes import SOURCES, volume_spec_errors
+from pinnace.apiserver.registry.defaulting import changed, filled, maybe
+from pinnace.apiserver.registry.go_struct import go_difference
+from pinnace.apiserver.registry.immutable import unchanged
 from pinnace.apiserver.registry.printing import AGE, NAME, UNSET, age, text
-from pinnace.apiserver.registry.strategy import Context, Strategy
-from pinnace.machinery import names, timestamps
-from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported, required
+from pinnace.apiserver.registry.strategy import Context, Part, Strategy, take_only_status
+from pinnace.machinery import timestamps
+from pinnace.machinery.field import FieldError, Path, forbidden, required
 
 _SPEC = Path("spec")
-_POLICIES = ("Delete", "Recycle", "Retain")
-_SOURCES = (
-    ("host_path", "hostPath"),
-    ("gce_persistent_disk", "gcePersistentDisk"),
-    ("aws_elastic_block_store", "awsElasticBlockStore"),
-    ("glusterfs", "glusterfs"),
-    ("flocker", "flocker"),
-    ("nfs", "nfs"),
-    ("rbd", "rbd"),
-    ("quobyte", "quobyte"),
-    ("cephfs", "cephfs"),
-    ("iscsi", "iscsi"),
-    ("cinder", "cinder"),
-    ("fc", "fc"),
-    ("flex_volume", "flexVolume"),
-    ("azure_file", "azureFile"),
-    ("vsphere_volume", "vsphereVolume"),
-    ("photon_persistent_disk", "photonPersistentDisk"),
-    ("portworx_volume", "portworxVolume"),
-    ("azure_disk", "azureDisk"),
-    ("scale_io", "scaleIO"),
-    ("local", "local"),
-    ("storageos", "storageos"),
-    ("csi", "csi"),
+_FROZEN = "spec.persistentvolumesource is immutable after creation"
+_DEPRECATED = (
+    ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("photon_persistent_disk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("scale_io", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
 )
+_ANNOTATIONS = (
+    (
+        "volume.beta.kubernetes.io/storage-class",
+        'deprecated since v1.8; use "storageClassName" attribute instead',
+    ),
+    (
+        "volume.beta.kubernetes.io/mount-options",
+        'deprecated since v1.31; use "mountOptions" attribute instead',
+    ),
+)
+_RECYCLE = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
 
 
 def default(obj: PersistentVolume) -> PersistentVolume:
-    """Fill in reclaim policy and volume mode."""
+    """Fill in reclaim policy and volume mode, and what some sources leave out."""
     spec = filled(obj.spec, persistent_volume_reclaim_policy="Retain", volume_mode="Filesystem")
-    if spec.host_path is not None and spec.host_path.type is None:
-        spec = replace(spec, host_path=replace(spec.host_path, type=""))
+    host = spec.host_path
+    if host is not None and host.type is None:
+        host = replace(host, type="")
+    spec = changed(
+        spec,
+        host_path=host,
+        rbd=maybe(spec.rbd, lambda one: filled(one, **volume_defaults.RBD)),
+        iscsi=maybe(spec.iscsi, lambda one: filled(one, iscsi_interface="default")),
+        azure_disk=maybe(
+            spec.azure_disk,
+            lambda one: filled(one, caching_mode="ReadWrite", kind="Shared", fs_type="ext4", read_only=False),
+        ),
+        scale_io=maybe(spec.scale_io, lambda one: filled(one, storage_mode="ThinProvisioned", fs_type="xfs")),
+    )
     return changed(obj, spec=spec)
 
 
@@ -59,44 +70,62 @@ def prepare_create(ctx: Context, obj: PersistentVolume) -> PersistentVolume:
     return replace(obj, status=status)
 
 
+def prepare_status(ctx: Context, new: PersistentVolume, old: PersistentVolume) -> PersistentVolume:
+    """Take the status, and note when the phase changed unless the client says it."""
+    new = take_only_status(ctx, new, old)
+    after, before = new.status, old.status
+    if after.phase == before.phase or (
+        after.last_phase_transition_time is not None
+        and after.last_phase_transition_time != before.last_phase_transition_time
+    ):
+        return new
+    return replace(new, status=replace(after, last_phase_transition_time=timestamps.format(ctx.now)))
+
+
 def validate(obj: PersistentVolume) -> Sequence[FieldError]:
-    """Check capacity, modes, policy and that there is one source."""
-    spec = obj.spec
-    found: list[FieldError] = []
-    if not spec.access_modes:
-        found.append(required(_SPEC.child("accessModes")))
-    found += access_mode_errors(spec.access_modes, _SPEC.child("accessModes"))
-    capacity = _SPEC.child("capacity")
-    if not spec.capacity:
-        found.append(required(capacity))
-    if set(spec.capacity) != {"storage"}:
-        found.append(not_supported(capacity, dict(spec.capacity) or None, ("storage",)))
-    else:
-        found += storage_errors(spec.capacity["storage"], capacity.key("storage"))
-    policy = spec.persistent_volume_reclaim_policy
-    if policy not in _POLICIES:
-        found.append(not_supported(_SPEC.child("persistentVolumeReclaimPolicy"), policy, _POLICIES))
-    given = [wire for attribute, wire in _SOURCES if getattr(spec, attribute) is not None]
-    found += [forbidden(_SPEC.child(wire), "may not specify more than 1 volume type") for wire in given[1:]]
-    if not given:
-        found.append(required(_SPEC, "must specify a volume type"))
-    if spec.storage_class_name:
-        at = _SPEC.child("storageClassName")
-        found += [invalid(at, spec.storage_class_name, words) for words in names.dns_subdomain(spec.storage_class_name)]
-    if spec.volume_mode is not None and spec.volume_mode not in VOLUME_MODES:
-        found.append(not_supported(_SPEC.child("volumeMode"), spec.volume_mode, VOLUME_MODES))
-    return found
+    """Check the spec."""
+    return tuple(volume_spec_errors(obj.spec, _SPEC, inline=False))
 
 
 def validate_update(new: PersistentVolume, old: PersistentVolume) -> Sequence[FieldError]:
-    """Hold the source and the volume mode."""
+    """Hold the source and the volume mode, and where the volume can be used once that is said."""
     found = []
-    if any(getattr(new.spec, attribute) != getattr(old.spec, attribute) for attribute, _ in _SOURCES):
-        found.append(
-            forbidden(_SPEC.child("persistentvolumesource"), "spec.persistentvolumesource is immutable after creation")
-        )
-    if new.spec.volume_mode != old.spec.volume_mode:
-        found.append(invalid(Path("volumeMode"), new.spec.volume_mode, "field is immutable"))
+    if any(getattr(new.spec, name) != getattr(old.spec, name) for name in SOURCES):
+        difference = go_difference(_only_source(old.spec), _only_source(new.spec))
+        found.append(forbidden(_SPEC.child("persistentvolumesource"), f"{_FROZEN}\n{difference}"))
+    found += unchanged(new.spec.volume_mode, old.spec.volume_mode, Path("volumeMode"))
+    if old.spec.node_affinity is not None:
+        found += unchanged(new.spec.node_affinity, old.spec.node_affinity, Path("nodeAffinity"))
+    if old.spec.volume_attributes_class_name is not None and new.spec.volume_attributes_class_name is None:
+        words = "update from non-nil value to nil is forbidden"
+        found.append(forbidden(_SPEC.child("volumeAttributesClassName"), words))
+    return found
+
+
+def _only_source(spec: PersistentVolumeSpec) -> PersistentVolumeSpec:
+    return PersistentVolumeSpec(**{name: getattr(spec, name) for name in SOURCES})
+
+
+def validate_status(new: PersistentVolume, old: PersistentVolume) -> Sequence[FieldError]:  # noqa: ARG001
+    """Want the version that was read."""
+    return () if new.metadata.resource_version else (required(Path("resourceVersion")),)
+
+
+def warnings(new: PersistentVolume, old: PersistentVolume | None) -> Sequence[str]:
+    """Warn of what is deprecated; on updates only when the spec changes."""
+    if old is not None and old.spec == new.spec:
+        return ()
+    spec = new.spec
+    found: list[str] = []
+    if spec.node_affinity is not None and spec.node_affinity.required is not None:
+        terms = _SPEC.child("nodeAffinity", "required", "nodeSelectorTerms")
+        for index, term in enumerate(spec.node_affinity.required.node_selector_terms):
+            found += term_warnings(term, terms.index(index))
+    at = Path("metadata", "annotations")
+    found += [f"{at.key(key)}: {text}" for key, text in _ANNOTATIONS if key in new.metadata.annotations]
+    if spec.persistent_volume_reclaim_policy == "Recycle":
+        found.append(f"{_SPEC.child('persistentVolumeReclaimPolicy')}: {_RECYCLE}")
+    found += [f"{_SPEC.child(wire)}: {text}" for name, wire, text in _DEPRECATED if getattr(spec, name) is not None]
     return found
 
 
@@ -124,6 +153,7 @@ STRATEGY: Strategy[PersistentVolume] = Strategy(
     prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     delete_returns_object=True,
     columns=(
         NAME,
@@ -134,4 +164,5 @@ STRATEGY: Strategy[PersistentVolume] = Strategy(
         text("VolumeMode", wide=True),
     ),
     cells=cells,
+    parts={"status": Part(prepare_update=prepare_status, validate_update=validate_status)},
 )

@@ -7,17 +7,11 @@ from collections.abc import Iterator
 
 from pinnace.api import core_v1 as v1
 from pinnace.api.meta_v1 import ObjectMeta
+from pinnace.apiserver.registry.core.label_warnings import LABELS, term_warnings
 from pinnace.machinery import quantity
 from pinnace.machinery.field import Path, go_quoted
 from pinnace.machinery.memo import Memo
 
-_LABELS = {
-    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
-    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
-    "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
-    "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
-    "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
-}
 _VOLUMES = (
     ("photon_persistent_disk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
     ("git_repo", "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
@@ -59,13 +53,13 @@ def template_warnings(template: v1.PodTemplateSpec, path: Path, old: v1.PodTempl
 def _warnings(meta: ObjectMeta, spec: v1.PodSpec, path: Path, *, pod: bool) -> Iterator[str]:
     at = path.child("spec")
     for key in sorted(spec.node_selector):
-        if key in _LABELS:
-            yield f"{at.child('nodeSelector').key(key)}: {_LABELS[key]}"
+        if key in LABELS:
+            yield f"{at.child('nodeSelector').key(key)}: {LABELS[key]}"
     yield from _affinity_labels(spec, at)
     for index, constraint in enumerate(spec.topology_spread_constraints):
-        if constraint.topology_key in _LABELS:
+        if constraint.topology_key in LABELS:
             where = at.child("topologySpreadConstraints").index(index).child("topologyKey")
-            yield f"{where}: {constraint.topology_key} is {_LABELS[constraint.topology_key]}"
+            yield f"{where}: {constraint.topology_key} is {LABELS[constraint.topology_key]}"
     yield from _annotation_warnings(meta, path, pod=pod)
     yield from _alias_warnings(spec, at)
     yield from _volume_warnings(spec, at)
@@ -85,17 +79,10 @@ def _affinity_labels(spec: v1.PodSpec, path: Path) -> Iterator[str]:
     if selector is not None:
         terms = at.child("requiredDuringSchedulingIgnoredDuringExecution").child("nodeSelectorTerms")
         for index, term in enumerate(selector.node_selector_terms):
-            yield from _term_labels(term, terms.index(index))
+            yield from term_warnings(term, terms.index(index))
     preferred = at.child("preferredDuringSchedulingIgnoredDuringExecution")
     for index, weighted in enumerate(node.preferred_during_scheduling_ignored_during_execution):
-        yield from _term_labels(weighted.preference, preferred.index(index).child("preference"))
-
-
-def _term_labels(term: v1.NodeSelectorTerm, path: Path) -> Iterator[str]:
-    for index, requirement in enumerate(term.match_expressions):
-        if requirement.key in _LABELS:
-            where = path.child("matchExpressions").index(index).child("key")
-            yield f"{where}: {requirement.key} is {_LABELS[requirement.key]}"
+        yield from term_warnings(weighted.preference, preferred.index(index).child("preference"))
 
 
 def _annotation_warnings(meta: ObjectMeta, path: Path, *, pod: bool) -> Iterator[str]:

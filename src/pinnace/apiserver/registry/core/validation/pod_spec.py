@@ -13,7 +13,7 @@ from pinnace.apiserver.registry.core.validation.containers import (
     container_errors,
     whitespace_errors,
 )
-from pinnace.apiserver.registry.core.validation.resources import pod_level_errors, quantity_errors
+from pinnace.apiserver.registry.core.validation.resources import pod_level_errors, requirement_errors
 from pinnace.apiserver.registry.core.validation.volumes import volume_errors
 from pinnace.apiserver.registry.core.validation.windows import windows_errors
 from pinnace.apiserver.registry.metadata import annotation_errors, label_errors
@@ -115,8 +115,8 @@ def _class_errors(spec: v1.PodSpec, path: Path) -> Errors:
     policies = ("Never", "PreemptLowerPriority")
     if spec.preemption_policy is not None and spec.preemption_policy not in policies:
         yield not_supported(path.child("preemptionPolicy"), spec.preemption_policy, policies)
-    for name in sorted(spec.overhead):
-        yield from quantity_errors(name, spec.overhead[name], path.child("overhead").key(name))
+    if spec.overhead:
+        yield from requirement_errors(v1.ResourceRequirements(limits=spec.overhead), path.child("overhead"))
 
 
 def _claim_errors(claims: Sequence[v1.PodResourceClaim], path: Path) -> Errors:

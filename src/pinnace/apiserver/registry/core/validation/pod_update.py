@@ -5,16 +5,14 @@ Upstream: pkg/apis/core/validation `ValidatePodUpdate`, `ValidatePodStatusUpdate
 the old one is refused.
 """
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import json
 from msgspec.structs import replace
 
 from pinnace.api import core_v1 as v1
 from pinnace.apiserver.registry.core import pod_resources
-from pinnace.apiserver.registry.core.validation.security import go_struct
+from pinnace.apiserver.registry.go_struct import go_difference
 from pinnace.apiserver.registry.numbers import MAX_INT32
 from pinnace.machinery import names
 from pinnace.machinery.field import FieldError, Path, forbidden, go_quoted, invalid, required
@@ -55,7 +53,7 @@ def update_errors(new: v1.Pod, old: v1.Pod) -> Errors:
         yield from found
     restored = _restored(after, before, gated=gated)
     if restored != before:
-        yield forbidden(_SPEC, f"{_REFUSED}\n{_difference(before, restored)}")
+        yield forbidden(_SPEC, f"{_REFUSED}\n{go_difference(before, restored)}")
 
 
 def _restored(after: v1.PodSpec, before: v1.PodSpec, *, gated: bool) -> v1.PodSpec:
@@ -145,16 +143,6 @@ def _affinity_narrowed(after: v1.Affinity | None, before: v1.Affinity | None) ->
 
 def _key(requirement: v1.NodeSelectorRequirement) -> tuple[str, str, tuple[str, ...]]:
     return requirement.key, requirement.operator, requirement.values
-
-
-def _difference(before: v1.PodSpec, after: v1.PodSpec) -> str:
-    old, new = (_lines(go_struct(spec)) for spec in (before, after))
-    lines = difflib.unified_diff(old, new, lineterm="", n=3)
-    return "\n".join(" " + line for line in lines if not line.startswith(("---", "+++", "@@"))) + "\n"
-
-
-def _lines(tree: Any) -> list[str]:
-    return json.format(json.encode(tree), indent=2).decode().split("\n")
 
 
 def status_errors(new: v1.Pod, old: v1.Pod) -> Errors:

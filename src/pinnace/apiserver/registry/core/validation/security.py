@@ -6,11 +6,9 @@ structs carry the names of its Go fields.
 
 import re
 from collections.abc import Iterator
-from typing import Any
-
-from msgspec import Struct, to_builtins
 
 from pinnace.api import core_v1 as v1
+from pinnace.apiserver.registry.go_struct import go_struct
 from pinnace.apiserver.registry.numbers import MAX_INT32, within
 from pinnace.machinery import names
 from pinnace.machinery.field import FieldError, Path, duplicate, invalid, not_supported, required
@@ -144,21 +142,3 @@ def _windows_errors(options: v1.WindowsSecurityContextOptions | None, path: Path
         )
     if options.run_as_user_name is not None and not options.run_as_user_name:
         yield invalid(path.child("runAsUserName"), options.run_as_user_name, "runAsUserName cannot be an empty string")
-
-
-_GO_NAMES = {"seLinuxOptions": "SELinuxOptions"}
-
-
-def go_struct(value: Struct) -> dict[str, Any]:
-    """Return a struct as Go prints it, with every field: for messages that quote one whole."""
-    tree: dict[str, Any] = {}
-    for attribute, wire in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
-        member = getattr(value, attribute)
-        name = _GO_NAMES.get(wire, wire[0].upper() + wire[1:])
-        if isinstance(member, Struct):
-            tree[name] = go_struct(member)
-        elif isinstance(member, tuple):
-            tree[name] = [go_struct(one) if isinstance(one, Struct) else one for one in member] or None
-        else:
-            tree[name] = to_builtins(member)
-    return tree

@@ -20,6 +20,7 @@ from pinnace.machinery.field import (
     invalid,
     not_supported,
     required,
+    too_long,
 )
 
 Errors = Iterator[FieldError]
@@ -28,6 +29,7 @@ _MODE = "must be a number between 0 and 0777 (octal), both inclusive"
 DOWNWARD_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
 _TOKEN_MIN_SECONDS, _TOKEN_MAX_SECONDS = 600, 1 << 32
 _ONE = "may not specify more than 1 volume type"
+DRIVER_NAME_LIMIT_BYTES = 63
 
 
 def volume_errors(volumes: tuple[v1.Volume, ...], path: Path) -> tuple[list[FieldError], Mapping[str, v1.Volume]]:
@@ -144,13 +146,15 @@ def _rbd(source: v1.RBDVolumeSource, path: Path) -> Errors:
 
 
 def _csi(source: v1.CSIVolumeSource, path: Path) -> Errors:
-    yield from _csi_driver(source.driver, path.child("driver"))
+    yield from driver_name_errors(source.driver, path.child("driver"))
 
 
-def _csi_driver(driver: str, path: Path) -> Errors:
+def driver_name_errors(driver: str, path: Path) -> Errors:
+    """Check the name of a CSI driver, whose case does not matter."""
     if not driver:
         yield required(path)
-        return
+    if len(driver.encode()) > DRIVER_NAME_LIMIT_BYTES:
+        yield too_long(path, driver, DRIVER_NAME_LIMIT_BYTES)
     yield from (invalid(path, driver, text) for text in names.dns_subdomain(driver.lower()))
 
 
@@ -407,3 +411,5 @@ _SOURCES: tuple[tuple[str, str, Callable[[Any, Path], Errors]], ...] = (
     ("ephemeral", "ephemeral", _ephemeral),
     ("image", "image", _image),
 )
+# The checks of the sources that persistent volumes have, too, by the field.
+CHECKS: Mapping[str, Callable[[Any, Path], Errors]] = {attribute: check for attribute, _, check in _SOURCES}
