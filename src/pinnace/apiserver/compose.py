@@ -17,7 +17,8 @@ from pinnace.apiserver.authentication import (
     ServiceAccountAuthenticator,
     StaticTokens,
 )
-from pinnace.apiserver.authorization import Authorizer, Authorizers, BootstrapAuthorizer, NodeAuthorizer
+from pinnace.apiserver.authorization import Authorizer
+from pinnace.apiserver.authorization.compose import authorizer_of, roles_of
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.discovery import Discovery
 from pinnace.apiserver.endpoints import scale, subresources
@@ -61,7 +62,7 @@ def api_server(
         signing_key: signs service-account tokens; tokens signed by another are refused.
         tokens: bearer tokens of known users.
         client_ca_pem: the authority of client certificates, published for extension servers; the TLS layer checks them.
-        authorizer: says who may do what; the node and bootstrap rules when None.
+        authorizer: says who may do what; masters, Node and RBAC when None.
         admission_plugins: run behind the built-in ones.
         specials: answers subresources that lead to nodes (log, exec, proxy).
         metrics: where request metrics go.
@@ -77,7 +78,7 @@ def api_server(
         ),
     ))
     authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
-    authorizer = authorizer or Authorizers(NodeAuthorizer(registries.objects), BootstrapAuthorizer())
+    authorizer = authorizer or authorizer_of(registries, roles_of(registries))
     reviews = Reviews(bearer, authorizer, audiences)
     hooks = Hooks(config, registries.objects, clock, {"client-ca-file": client_ca_pem} if client_ca_pem else {})
     discovery, openapi = Discovery(), OpenApi()

@@ -27,6 +27,7 @@ from pinnace.api.discovery_v1 import EndpointPort as SlicePort
 from pinnace.api.meta_v1 import Condition, ObjectMeta
 from pinnace.api.networking_v1 import ServiceCIDR, ServiceCIDRSpec, ServiceCIDRStatus
 from pinnace.api.scheduling_v1 import PriorityClass
+from pinnace.apiserver.authorization.policy.reconciliation import reconcile
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.registry.strategy import Objects
 from pinnace.component.clock import Clock
@@ -54,6 +55,7 @@ class Hooks:
         """Return name and coroutine of each step."""
         return (
             ("start-system-namespaces-controller", self.namespaces),
+            ("rbac/bootstrap-roles", self.roles),
             ("scheduling/bootstrap-system-priority-classes", self.priority_classes),
             ("start-cluster-authentication-info-controller", self.authentication),
             ("start-service-ip-repair-controllers", self.service_cidr),
@@ -65,6 +67,10 @@ class Hooks:
         for name in SYSTEM_NAMESPACES:
             if await self.objects.get(Namespace, name) is None:
                 await self._create(Namespace(metadata=ObjectMeta(name=name)))
+
+    async def roles(self) -> None:
+        """Make the roles and bindings of components and users, and give back what they have lost."""
+        await reconcile(self.objects)
 
     async def priority_classes(self) -> None:
         """Make the two classes of critical pods."""

@@ -1,6 +1,5 @@
 """Authorization: who may do what."""
 
-from pinnace.apiserver.authorization.bootstrap import MASTERS, Authorizers, BootstrapAuthorizer
 from pinnace.apiserver.authorization.interface import (
     ALLOWED,
     NO_OPINION,
@@ -12,7 +11,11 @@ from pinnace.apiserver.authorization.interface import (
     refusal,
     require,
 )
-from pinnace.apiserver.authorization.node import NodeAuthorizer
+from pinnace.apiserver.authorization.node import NodeAuthorizer, node_of
+from pinnace.apiserver.authorization.node_graph import NodeGraph
+from pinnace.apiserver.authorization.rbac import RbacAuthorizer
+from pinnace.apiserver.authorization.roles import Roles
+from pinnace.apiserver.authorization.union import MASTERS, Authorizers, MastersAuthorizer
 
 __all__ = [
     "ALLOWED",
@@ -21,11 +24,15 @@ __all__ = [
     "Attributes",
     "Authorizer",
     "Authorizers",
-    "BootstrapAuthorizer",
     "Decision",
+    "MastersAuthorizer",
     "NodeAuthorizer",
+    "NodeGraph",
+    "RbacAuthorizer",
+    "Roles",
     "Verdict",
     "check",
+    "node_of",
     "refusal",
     "require",
 ]

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from pinnace.apiserver.endpoints.request_info import RequestInfo, selected_name
+from pinnace.apiserver.endpoints.request_info import RequestInfo
 from pinnace.component.http import Request, UserInfo
 from pinnace.machinery import errors
+from pinnace.machinery.selectors import FieldSelector, parse_fields
+
+_EVERY_FIELD = FieldSelector()
+_SELECTING = frozenset({"list", "watch", "deletecollection"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Attributes:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    # What a list, watch or deletecollection is narrowed to, so far as it could be read.
+    fields: FieldSelector = _EVERY_FIELD
 
     @property
     def resource_path(self) -> str:
@@ -76,9 +82,11 @@ async def check(authorizer: Authorizer, user: UserInfo, info: RequestInfo, reque
     Raises:
         Forbidden: the user may not.
     """
-    name = info.name
-    if not name and info.is_resource and info.verb in {"list", "watch", "deletecollection"}:
-        name = selected_name(request)
+    name, fields = info.name, _EVERY_FIELD
+    if info.is_resource and info.verb in _SELECTING and request.query:
+        fields = _selected_fields(request)
+        if not name and info.verb != "deletecollection":
+            name = _selected_name(fields)
     await require(
         authorizer,
         Attributes(
@@ -92,8 +100,26 @@ async def check(authorizer: Authorizer, user: UserInfo, info: RequestInfo, reque
             subresource=info.subresource,
             namespace=info.namespace,
             name=name,
+            fields=fields,
         ),
     )
+
+
+def _selected_fields(request: Request) -> FieldSelector:
+    """Return the request's field selector; one that does not parse narrows nothing, and is refused when it is handled."""
+    text = request.param("fieldSelector")
+    if not text:
+        return _EVERY_FIELD
+    try:
+        return parse_fields(text)
+    except ValueError:
+        return _EVERY_FIELD
+
+
+def _selected_name(fields: FieldSelector) -> str:
+    """Return the one name that a list or watch is narrowed to, on which authorization may rest."""
+    name = fields.exact("metadata.name") or ""
+    return "" if name in {".", ".."} or "/" in name or "%" in name else name
 
 
 def refusal(attributes: Attributes, reason: str = "") -> errors.Forbidden:

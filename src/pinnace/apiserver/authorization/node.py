@@ -1,127 +1,168 @@
-"""Node authorization: a node reads the secrets, config maps, claims and accounts of the pods that run on it, and no others.
+"""Node authorization: a node reaches its own objects and those of its pods, and no other's.
 
-Put it before the authorizer that holds the nodes' role: what it denies stays denied, on everything else it has no opinion. The
-relation is read from the pods at each request, so that access ends with the pod. Upstream: `plugin/pkg/auth/authorizer/node`
-(which keeps a graph; at the sizes here a namespace's pods are walked in less time than a graph's upkeep takes).
+It allows what it knows to be a node's business and has no opinion on the rest, so that roles may still grant a node more. What it cannot
+see (the name of an object that is being created) the NodeRestriction admission plug-in checks. Upstream:
+`plugin/pkg/auth/authorizer/node/node_authorizer.go`.
 """
 
-from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
 
-from msgspec import Struct
+from pinnace.apiserver.authorization.interface import ALLOWED, NO_OPINION, Attributes, Authorizer, Decision, Verdict
+from pinnace.apiserver.authorization.node_graph import NodeGraph
+from pinnace.apiserver.authorization.policy.cluster_roles import NODE_RULES
+from pinnace.apiserver.authorization.rules import allowed_by_any
+from pinnace.component.http import UserInfo
 
-from pinnace.api.core_v1 import Container, EphemeralContainer, Pod, Volume
-from pinnace.apiserver.authorization.interface import NO_OPINION, Attributes, Authorizer, Decision, Verdict
-
-S = TypeVar("S", bound=Struct)
-
+LEASE_NAMESPACE = "kube-node-lease"
 _GROUP = "system:nodes"
 _USER_PREFIX = "system:node:"
 _READ = frozenset({"get", "list", "watch"})
-_KINDS = frozenset({"secrets", "configmaps", "persistentvolumeclaims"})
+_OWN = frozenset({"get", "create", "update", "patch", "delete"})
 
 
-class Objects(Protocol):
-    """Lists objects of the API server's own store."""
-
-    async def list(self, cls: type[S], namespace: str = "") -> tuple[S, ...]:
-        """Return all objects of a type in a namespace."""
+def node_of(user: UserInfo) -> str | None:
+    """Return the node that a user is, None for a user that is none; a node without a name is empty."""
+    if _GROUP not in user.groups or not user.name.startswith(_USER_PREFIX):
+        return None
+    return user.name.removeprefix(_USER_PREFIX)
 
 
 class NodeAuthorizer(Authorizer):
-    """Denies nodes what their pods do not use."""
+    """Allows nodes what is theirs."""
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+    def __init__(self, graph: NodeGraph) -> None:
+        self._graph = graph
+        self._by_resource: Mapping[tuple[str, str], Callable[[str, Attributes], Awaitable[Verdict]]] = {
+            ("", "secrets"): self._read,
+            ("", "configmaps"): self._read,
+            ("", "persistentvolumeclaims"): self._claim,
+            ("", "persistentvolumes"): self._get,
+            ("", "serviceaccounts"): self._account,
+            ("", "nodes"): self._node,
+            ("", "pods"): self._pod,
+            ("resource.k8s.io", "resourceclaims"): self._get,
+            ("resource.k8s.io", "resourceslices"): self._slice,
+            ("storage.k8s.io", "volumeattachments"): self._get,
+            ("storage.k8s.io", "csinodes"): self._csi_node,
+            ("coordination.k8s.io", "leases"): self._lease,
+        }
 
     async def authorize(self, attributes: Attributes) -> Verdict:
-        user = attributes.user
-        if _GROUP not in user.groups or not user.name.startswith(_USER_PREFIX):
+        node = node_of(attributes.user)
+        if node is None:
             return NO_OPINION
-        if not attributes.is_resource or attributes.group or not _is_guarded(attributes):
+        if not node:
+            return _unsure(f'unknown node for user "{attributes.user.name}"')
+        if attributes.is_resource:
+            own = self._by_resource.get((attributes.group, attributes.resource))
+            if own is not None:
+                return await own(node, attributes)
+        return ALLOWED if allowed_by_any(NODE_RULES, attributes) else NO_OPINION
+
+    async def _tied(self, node: str, wanted: Attributes) -> Verdict:
+        if not wanted.name:
+            return _unsure("No Object name found")
+        if await self._graph.is_tied(node, wanted.resource, wanted.namespace, wanted.name):
+            return ALLOWED
+        return _unsure(f"no relationship found between node '{node}' and this object")
+
+    async def _read(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.verb not in _READ:
+            return _unsure("can only read resources of this type")
+        if wanted.subresource:
+            return _unsure("cannot read subresource")
+        if not wanted.namespace:
+            return _unsure("can only read namespaced object of this type")
+        return await self._tied(node, wanted)
+
+    async def _get(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.verb != "get":
+            return _unsure("can only get individual resources of this type")
+        if wanted.subresource:
+            return _unsure("cannot get subresource")
+        return await self._tied(node, wanted)
+
+    async def _claim(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.subresource != "status":
+            return await self._get(node, wanted)
+        if wanted.verb not in {"update", "patch"}:
+            return _unsure("can only get/update/patch this type")
+        return await self._tied(node, wanted)
+
+    async def _account(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.verb == "get" and not wanted.subresource:
+            return await self._tied(node, wanted)
+        if wanted.verb != "create" or not wanted.name:
+            return _unsure("can only create tokens for individual service accounts")
+        if wanted.subresource != "token":
+            return _unsure("can only create token subresource of serviceaccount")
+        return await self._tied(node, wanted)
+
+    async def _node(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.subresource:
+            is_status = wanted.subresource == "status" and wanted.verb in {"update", "patch"}
+            return ALLOWED if is_status else NO_OPINION
+        if wanted.verb in {"create", "update", "patch"}:
+            return ALLOWED
+        if wanted.verb not in _READ:
             return NO_OPINION
-        node = user.name.removeprefix(_USER_PREFIX)
-        if not attributes.name or not attributes.namespace:
-            return Verdict(Decision.DENIED, "can only read namespaced object of this type")
-        for pod in await self._objects.list(Pod, attributes.namespace):
-            if pod.spec.node_name == node and attributes.name in _used(pod, attributes.resource):
-                return NO_OPINION
-        return Verdict(Decision.DENIED, f"no relationship found between node '{node}' and this object")
+        # By name alone, so that a node can look for itself before it is there.
+        if wanted.name == node:
+            return ALLOWED
+        if not wanted.name:
+            return _unsure(f"node '{node}' cannot read all nodes, only its own Node object")
+        return _unsure(f"node '{node}' cannot read '{wanted.name}', only its own Node object")
+
+    async def _pod(self, node: str, wanted: Attributes) -> Verdict:
+        verb = wanted.verb
+        if wanted.subresource:
+            allowed = {"status": {"update", "patch"}, "eviction": {"create"}}.get(wanted.subresource, set())
+            return ALLOWED if verb in allowed else NO_OPINION
+        if verb == "get":
+            return await self._get(node, wanted)
+        if verb in {"list", "watch"}:
+            if wanted.fields.exact("spec.nodeName") == node:
+                return ALLOWED
+            if wanted.name:
+                return await self._tied(node, wanted)
+            return _unsure("can only list/watch pods with spec.nodeName field selector")
+        # Mirror pods, as admission sees to.
+        return ALLOWED if verb in {"create", "delete"} else NO_OPINION
+
+    async def _slice(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.subresource:
+            return _unsure("cannot authorize ResourceSlice subresources")
+        if wanted.verb == "create":
+            return ALLOWED
+        if wanted.verb in _OWN:
+            return await self._tied(node, wanted)
+        if wanted.verb not in {"watch", "list", "deletecollection"}:
+            return _unsure(
+                "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, "
+                "deletecollection"
+            )
+        if wanted.fields.exact("spec.nodeName") == node:
+            return ALLOWED
+        return _unsure("can only list/watch/deletecollection resourceslices with nodeName field selector")
+
+    async def _csi_node(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.verb not in _OWN:
+            return _unsure("can only get, create, update, patch, or delete a CSINode")
+        if wanted.subresource:
+            return _unsure("cannot authorize CSINode subresources")
+        if wanted.verb != "create" and wanted.name != node:
+            return _unsure("can only access CSINode with the same name as the requesting node")
+        return ALLOWED
+
+    async def _lease(self, node: str, wanted: Attributes) -> Verdict:
+        if wanted.verb not in _OWN:
+            return _unsure("can only get, create, update, patch, or delete a node lease")
+        if wanted.namespace != LEASE_NAMESPACE:
+            return _unsure(f'can only access leases in the "{LEASE_NAMESPACE}" system namespace')
+        if wanted.verb != "create" and wanted.name != node:
+            return _unsure("can only access node lease with the same name as the requesting node")
+        return ALLOWED
 
 
-def _is_guarded(attributes: Attributes) -> bool:
-    if attributes.resource == "serviceaccounts":
-        return attributes.subresource in {"", "token"}
-    return attributes.resource in _KINDS and (attributes.verb in _READ or bool(attributes.subresource))
-
-
-def _used(pod: Pod, resource: str) -> frozenset[str]:
-    """Return the names of a kind's objects that a pod uses."""
-    spec = pod.spec
-    if resource == "serviceaccounts":
-        return frozenset({spec.service_account_name})
-    if resource == "persistentvolumeclaims":
-        return frozenset(_claims(pod))
-    containers: tuple[Container | EphemeralContainer, ...] = (
-        *spec.init_containers,
-        *spec.containers,
-        *spec.ephemeral_containers,
-    )
-    names = {name for container in containers for name in _of_environment(container, resource)}
-    names |= {name for volume in spec.volumes for name in _of_volume(volume, resource)}
-    if resource == "secrets":
-        names |= {reference.name for reference in spec.image_pull_secrets}
-    return frozenset(names)
-
-
-def _claims(pod: Pod) -> Iterator[str]:
-    for volume in pod.spec.volumes:
-        if volume.persistent_volume_claim is not None:
-            yield volume.persistent_volume_claim.claim_name
-        elif volume.ephemeral is not None:
-            yield f"{pod.metadata.name}-{volume.name}"
-
-
-def _of_environment(container: Container | EphemeralContainer, resource: str) -> Iterator[str]:
-    for variable in container.env:
-        source = variable.value_from
-        if source is None:
-            continue
-        if resource == "secrets" and source.secret_key_ref is not None:
-            yield source.secret_key_ref.name
-        if resource == "configmaps" and source.config_map_key_ref is not None:
-            yield source.config_map_key_ref.name
-    for whole in container.env_from:
-        if resource == "secrets" and whole.secret_ref is not None:
-            yield whole.secret_ref.name
-        if resource == "configmaps" and whole.config_map_ref is not None:
-            yield whole.config_map_ref.name
-
-
-def _of_volume(volume: Volume, resource: str) -> Iterator[str]:
-    for projection in (volume.projected.sources or ()) if volume.projected is not None else ():
-        if resource == "secrets" and projection.secret is not None:
-            yield projection.secret.name
-        if resource == "configmaps" and projection.config_map is not None:
-            yield projection.config_map.name
-    if resource == "configmaps":
-        if volume.config_map is not None:
-            yield volume.config_map.name
-        return
-    if volume.secret is not None:
-        yield volume.secret.secret_name
-    if volume.azure_file is not None:
-        yield volume.azure_file.secret_name
-    if volume.csi is not None and volume.csi.node_publish_secret_ref is not None:
-        yield volume.csi.node_publish_secret_ref.name
-    for source in (
-        volume.cephfs,
-        volume.cinder,
-        volume.flex_volume,
-        volume.iscsi,
-        volume.rbd,
-        volume.scale_io,
-        volume.storageos,
-    ):
-        if source is not None and source.secret_ref is not None:
-            yield source.secret_ref.name
+def _unsure(reason: str) -> Verdict:
+    return Verdict(Decision.NO_OPINION, reason)

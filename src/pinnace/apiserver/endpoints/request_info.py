@@ -79,12 +79,3 @@ def _resource(method: str, path: str, group: str, version: str, parts: list[str]
     elif not name and verb == "delete":
         verb = "deletecollection"
     return RequestInfo(verb, path, True, group, version, namespace, resource, subresource, name, rest, legacy_watch)
-
-
-def selected_name(request: Request) -> str:
-    """Return the name a list or watch is narrowed to by `metadata.name=`, which authorization may rest on."""
-    for part in request.param("fieldSelector").split(","):
-        key, _, value = part.partition("=")
-        if key == "metadata.name" and value:
-            return value.removeprefix("=")
-    return ""

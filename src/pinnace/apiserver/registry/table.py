@@ -27,6 +27,7 @@ from pinnace.apiserver.registry.core import (
     service_account,
 )
 from pinnace.apiserver.registry.node import runtime_class
+from pinnace.apiserver.registry.rbac import bindings, roles
 from pinnace.apiserver.registry.scheduling import priority_class
 from pinnace.apiserver.registry.storage import (
     csi_driver,
@@ -58,6 +59,10 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("apps", "deployments"): deployment.STRATEGY,
     ("apps", "replicasets"): replica_set.STRATEGY,
     ("coordination.k8s.io", "leases"): lease.STRATEGY,
+    ("rbac.authorization.k8s.io", "clusterrolebindings"): bindings.CLUSTER_ROLE_BINDING,
+    ("rbac.authorization.k8s.io", "clusterroles"): roles.CLUSTER_ROLE,
+    ("rbac.authorization.k8s.io", "rolebindings"): bindings.ROLE_BINDING,
+    ("rbac.authorization.k8s.io", "roles"): roles.ROLE,
     ("certificates.k8s.io", "certificatesigningrequests"): certificate_signing_request.STRATEGY,
     ("node.k8s.io", "runtimeclasses"): runtime_class.STRATEGY,
     ("scheduling.k8s.io", "priorityclasses"): priority_class.STRATEGY,

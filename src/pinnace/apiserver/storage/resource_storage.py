@@ -86,9 +86,14 @@ class ResourceStorage(Generic[T]):
         """Return an object, None when there is none."""
         return self._cache.get(self.key(name, namespace))
 
-    def current(self, namespace: str = "") -> Iterator[Entry[T]]:
+    def current(self, namespace: str = "", fields: FieldSelector = EVERY_FIELD) -> Iterator[Entry[T]]:
         """Return the objects as the cache has them: with every write that has been answered, in the order of keys."""
-        return self._cache.select(self._prefix(namespace), "", Selection(namespace, EVERYTHING, EVERY_FIELD))
+        return self._cache.select(self._prefix(namespace), "", Selection(namespace, EVERYTHING, fields))
+
+    @property
+    def changed(self) -> int:
+        """Return the revision of the newest change that the cache has, so that what is derived from it can tell its age."""
+        return self._cache.changed
 
     def __len__(self) -> int:
         return len(self._cache)
