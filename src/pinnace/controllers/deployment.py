@@ -6,7 +6,6 @@ of the template; the hash is never compared.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -155,14 +154,17 @@ class DeploymentController(Controller):
         highest = max((_revision(item) for item in sets if item is not new), default=0)
         revision = _revision(new) if _revision(new) > highest else highest + 1
         if _revision(new) != revision:
-            new = await self._patch_annotations(apps_v1.ReplicaSet, new, {REVISION: str(revision)})
+            new = await self._annotated(new, {REVISION: str(revision)})
         if deployment.metadata.annotations.get(REVISION) != str(revision):
-            await self._patch_annotations(apps_v1.Deployment, deployment, {REVISION: str(revision)})
+            annotations = {**deployment.metadata.annotations, REVISION: str(revision)}
+            await self.client.update(
+                replace(deployment, metadata=replace(deployment.metadata, annotations=annotations))
+            )
         return new
 
-    async def _patch_annotations(self, cls: type[Any], obj: Any, annotations: Mapping[str, str]) -> Any:
+    async def _annotated(self, item: apps_v1.ReplicaSet, annotations: Mapping[str, str]) -> apps_v1.ReplicaSet:
         patch = {"metadata": {"annotations": dict(annotations)}}
-        return await self.client.patch(cls, obj.metadata.name, patch, namespace=obj.metadata.namespace)
+        return await self.client.patch(apps_v1.ReplicaSet, item.metadata.name, patch, namespace=item.metadata.namespace)
 
     async def _scale(
         self, deployment: apps_v1.Deployment, item: apps_v1.ReplicaSet, replicas: int
@@ -213,14 +215,9 @@ class DeploymentController(Controller):
         )
         status = replace(status, conditions=self._conditions(deployment, status, sets, new))
         if status != deployment.status:
-            patch = {"status": codec.to_tree(status)}
-            await self.client.patch(
-                apps_v1.Deployment,
-                deployment.metadata.name,
-                patch,
-                namespace=deployment.metadata.namespace,
-                subresource="status",
-            )
+            # Without a version: this very step may have written the revision just before.
+            meta = replace(deployment.metadata, resource_version="")
+            await self.client.update(replace(deployment, metadata=meta, status=status), subresource="status")
 
     def _conditions(
         self,
