@@ -1,4 +1,4 @@
-"""Generates the messages of the container runtime interface from our own `.proto`; `--check` only says whether they are current."""
+"""Generates the messages of the container runtime from our own `.proto` files; `--check` only says whether they are current."""
 
 import sys
 import tempfile
@@ -7,20 +7,26 @@ from pathlib import Path
 from grpc_tools import protoc
 
 FOLDER = Path(__file__).resolve().parents[1] / "src/pinnace/kubelet/cri"
+NAMES = ("api", "events")
 
 
 def main() -> int:
-    """Write the module, or compare it."""
+    """Write the modules, or compare them."""
+    return max(generate(name) for name in NAMES)
+
+
+def generate(name: str) -> int:
+    """Write one module, or compare it; returns the exit code."""
     with tempfile.TemporaryDirectory() as scratch:
-        code = protoc.main(["protoc", f"-I{FOLDER}", f"--python_out={scratch}", str(FOLDER / "api.proto")])
+        code = protoc.main(["protoc", f"-I{FOLDER}", f"--python_out={scratch}", str(FOLDER / f"{name}.proto")])
         if code:
             return int(code)
-        made = (Path(scratch) / "api_pb2.py").read_text(encoding="utf-8")
-    target = FOLDER / "api_pb2.py"
+        made = (Path(scratch) / f"{name}_pb2.py").read_text(encoding="utf-8")
+    target = FOLDER / f"{name}_pb2.py"
     if "--check" in sys.argv:
         current = target.read_text(encoding="utf-8") if target.exists() else ""
         if current != made:
-            print("src/pinnace/kubelet/cri/api_pb2.py is not what api.proto says: run tools/generate_cri.py")
+            print(f"src/pinnace/kubelet/cri/{name}_pb2.py is not what {name}.proto says: run tools/generate_cri.py")
             return 1
         return 0
     target.write_text(made, encoding="utf-8")

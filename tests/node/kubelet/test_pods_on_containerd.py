@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,7 @@ from pinnace.component.identity import system_identity
 from pinnace.component.tls import CertificateAuthority, server_context
 from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.cri import CriRuntime
+from pinnace.kubelet.runtime import RuntimeFailure
 from pinnace.machinery.errors import NotFound
 from pinnace.store.memory import open_memory
 
@@ -171,11 +173,16 @@ async def prepare(admin: Client) -> None:
 
 
 async def end_all(runtime: CriRuntime) -> None:
-    for record in (await runtime.pods()).values():
-        for run in record.instances:
-            await runtime.stop_container(run.id, 0)
-        for sandbox in record.sandboxes:
-            await runtime.end_sandbox(sandbox.id, remove=True)
+    """End what is left; a call that the agent's own end has cut short may need a second try."""
+    async with asyncio.timeout(10):
+        while records := await runtime.pods():
+            for record in records.values():
+                with contextlib.suppress(RuntimeFailure):
+                    for run in record.instances:
+                        await runtime.stop_container(run.id, 0)
+                    for sandbox in record.sandboxes:
+                        await runtime.end_sandbox(sandbox.id, remove=True)
+            await asyncio.sleep(0.05)
 
 
 def remove_cgroups() -> None:
