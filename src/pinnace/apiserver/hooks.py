@@ -29,6 +29,9 @@ from pinnace.api.networking_v1 import ServiceCIDR, ServiceCIDRSpec, ServiceCIDRS
 from pinnace.api.scheduling_v1 import PriorityClass
 from pinnace.apiserver.authorization.policy.reconciliation import reconcile
 from pinnace.apiserver.config import ApiServerConfig
+from pinnace.apiserver.registry.apiregistration import bootstrap as api_services
+from pinnace.apiserver.registry.flowcontrol import bootstrap as flow_control
+from pinnace.apiserver.registry.scheduling.priority_class import SYSTEM_CLASSES
 from pinnace.apiserver.registry.strategy import Objects
 from pinnace.component.clock import Clock
 from pinnace.component.logging import get_logger
@@ -36,7 +39,6 @@ from pinnace.machinery import timestamps
 from pinnace.machinery.errors import AlreadyExists
 
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
-_CRITICAL = 2_000_000_000
 _NAME = "kubernetes"
 _log = get_logger("post-start-hook")
 
@@ -57,6 +59,8 @@ class Hooks:
             ("start-system-namespaces-controller", self.namespaces),
             ("rbac/bootstrap-roles", self.roles),
             ("scheduling/bootstrap-system-priority-classes", self.priority_classes),
+            ("priority-and-fairness-config-producer", self.flow_control),
+            ("apiservice-registration-controller", self.api_services),
             ("start-cluster-authentication-info-controller", self.authentication),
             ("start-service-ip-repair-controllers", self.service_cidr),
             ("bootstrap-controller", self.kubernetes_service),
@@ -74,20 +78,17 @@ class Hooks:
 
     async def priority_classes(self) -> None:
         """Make the two classes of critical pods."""
-        for name, value, text in (
-            (
-                "system-node-critical",
-                _CRITICAL + 1000,
-                "Used for system critical pods that must not be moved from their current node.",
-            ),
-            (
-                "system-cluster-critical",
-                _CRITICAL,
-                "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
-            ),
-        ):
+        for name, (value, text) in SYSTEM_CLASSES.items():
             if await self.objects.get(PriorityClass, name) is None:
                 await self._create(PriorityClass(metadata=ObjectMeta(name=name), value=value, description=text))
+
+    async def flow_control(self) -> None:
+        """Make the flow schemas and priority levels that every server has."""
+        await flow_control.ensure(self.objects)
+
+    async def api_services(self) -> None:
+        """Say which groups this server serves."""
+        await api_services.ensure(self.objects)
 
     async def authentication(self) -> None:
         """Say how this server tells who its clients are."""

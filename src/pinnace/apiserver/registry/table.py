@@ -6,6 +6,7 @@ A kind that is not here behaves as `DEFAULT`: stored and served whole, with the 
 from collections.abc import Mapping
 from typing import Any
 
+from pinnace.apiserver.registry.apiregistration import api_service
 from pinnace.apiserver.registry.apps import daemon_set, deployment, replica_set
 from pinnace.apiserver.registry.certificates import certificate_signing_request
 from pinnace.apiserver.registry.coordination import lease
@@ -26,6 +27,7 @@ from pinnace.apiserver.registry.core import (
     service,
     service_account,
 )
+from pinnace.apiserver.registry.flowcontrol import flow_schema, priority_level
 from pinnace.apiserver.registry.node import runtime_class
 from pinnace.apiserver.registry.rbac import bindings, roles
 from pinnace.apiserver.registry.scheduling import priority_class
@@ -72,4 +74,7 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("storage.k8s.io", "storageclasses"): storage_class.STRATEGY,
     ("storage.k8s.io", "volumeattachments"): volume_attachment.STRATEGY,
     ("storage.k8s.io", "volumeattributesclasses"): volume_attributes_class.STRATEGY,
+    ("apiregistration.k8s.io", "apiservices"): api_service.STRATEGY,
+    ("flowcontrol.apiserver.k8s.io", "flowschemas"): flow_schema.STRATEGY,
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): priority_level.STRATEGY,
 }
