@@ -52,7 +52,7 @@ MODULES = {
 }
 # Names that the class body itself needs.
 TAKEN = {"bool", "int", "str", "float", "tuple", "field"}
-ZERO = {"str": "str", "Int32": "int", "Int64": "int", "float": "float", "bool": "bool"}
+ZERO = {"str": "str", "Bytes": "str", "Int32": "int", "Int64": "int", "float": "float", "bool": "bool"}
 SPECIAL_ZERO = {
     "Quantity": "zero_quantity",
     "IntOrString": "int",
@@ -185,7 +185,7 @@ class Writer:
         optional = False
         match kind:
             case "value-omit" | "special-omit":
-                default = {"str": '""', "bool": "False", "float": "0.0"}.get(annotation, "0")
+                default = {"str": '""', "Bytes": '""', "bool": "False", "float": "0.0"}.get(annotation, "0")
                 if (
                     annotation in {"Quantity", "Time", "MicroTime", "IntOrString", "FieldsV1", "AnyJSON"}
                     or "." in annotation
@@ -203,10 +203,10 @@ class Writer:
                 default = "field({}default_factory=lambda: ())"
             case "list-null":
                 optional, default = True, "field({}default_factory=NoneType)"
-                if annotation == "str":  # bytes
+                if annotation == "Bytes":
                     optional, default = True, "field({}default_factory=NoneType)"
             case "list-omit":
-                default = '""' if annotation == "str" else "()"
+                default = '""' if annotation == "Bytes" else "()"
                 if annotation in {"AnyJSON", "FieldsV1"}:
                     optional, default = True, "None"
             case "map-omit":
@@ -255,6 +255,9 @@ class Writer:
             declared if isinstance(declared, str) else next((item for item in declared or () if item != "null"), None)
         )
         match kind, prop.get("format"):
+            case "string", "byte":
+                self.aliases.add("Bytes")
+                return "Bytes", set()
             case "string", _:
                 return "str", set()
             case "boolean", _:

@@ -5,7 +5,7 @@ from types import NoneType
 from msgspec import Struct, field
 
 from pinnace.api import meta_v1
-from pinnace.api.scalars import Int32, Int64
+from pinnace.api.scalars import Bytes, Int32, Int64
 
 __all__ = (
     "ApplyConfiguration",
@@ -163,7 +163,7 @@ class ServiceReference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 class WebhookClientConfig(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     url: str | None = None
     service: ServiceReference | None = None
-    ca_bundle: str = field(name="caBundle", default="")
+    ca_bundle: Bytes = field(name="caBundle", default="")
 
 
 class RuleWithOperations(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -6,7 +6,7 @@ from types import NoneType
 from msgspec import Struct, field
 
 from pinnace.api import meta_v1
-from pinnace.api.scalars import AnyJSON, Int32, Int64, Time
+from pinnace.api.scalars import AnyJSON, Bytes, Int32, Int64, Time
 
 __all__ = (
     "CustomResourceColumnDefinition",
@@ -50,7 +50,7 @@ class ServiceReference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 class WebhookClientConfig(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     url: str | None = None
     service: ServiceReference | None = None
-    ca_bundle: str = field(name="caBundle", default="")
+    ca_bundle: Bytes = field(name="caBundle", default="")
 
 
 class WebhookConversion(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

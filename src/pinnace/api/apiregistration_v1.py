@@ -5,7 +5,7 @@ from types import NoneType
 from msgspec import Struct, field
 
 from pinnace.api import meta_v1
-from pinnace.api.scalars import Int32, Time
+from pinnace.api.scalars import Bytes, Int32, Time
 
 __all__ = (
     "APIService",
@@ -28,7 +28,7 @@ class APIServiceSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     group: str = ""
     version: str = ""
     insecure_skip_tls_verify: bool = field(name="insecureSkipTLSVerify", default=False)
-    ca_bundle: str = field(name="caBundle", default="")
+    ca_bundle: Bytes = field(name="caBundle", default="")
     group_priority_minimum: Int32 = field(name="groupPriorityMinimum", default_factory=int)
     version_priority: Int32 = field(name="versionPriority", default_factory=int)
 

@@ -6,7 +6,7 @@ from types import NoneType
 from msgspec import Struct, field
 
 from pinnace.api import meta_v1
-from pinnace.api.scalars import Int32, Time
+from pinnace.api.scalars import Bytes, Int32, Time
 
 __all__ = (
     "CertificateSigningRequest",
@@ -18,7 +18,7 @@ __all__ = (
 
 
 class CertificateSigningRequestSpec(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    request: str = field(default_factory=str)
+    request: Bytes = field(default_factory=str)
     signer_name: str = field(name="signerName", default_factory=str)
     expiration_seconds: Int32 | None = field(name="expirationSeconds", default=None)
     usages: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class CertificateSigningRequestCondition(Struct, frozen=True, kw_only=True, omit
 
 class CertificateSigningRequestStatus(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     conditions: tuple[CertificateSigningRequestCondition, ...] = ()
-    certificate: str = ""
+    certificate: Bytes = ""
 
 
 class CertificateSigningRequest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

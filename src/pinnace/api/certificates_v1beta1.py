@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from pinnace.api import meta_v1
-from pinnace.api.scalars import Int32, Time
+from pinnace.api.scalars import Bytes, Int32, Time
 
 __all__ = (
     "ClusterTrustBundle",
@@ -46,9 +46,9 @@ class PodCertificateRequestSpec(Struct, frozen=True, kw_only=True, omit_defaults
     node_name: str = field(name="nodeName", default_factory=str)
     node_uid: str = field(name="nodeUID", default_factory=str)
     max_expiration_seconds: Int32 | None = field(name="maxExpirationSeconds", default=None)
-    pkix_public_key: str = field(name="pkixPublicKey", default_factory=str)
-    proof_of_possession: str = field(name="proofOfPossession", default_factory=str)
-    stub_pkcs10_request: str = field(name="stubPKCS10Request", default_factory=str)
+    pkix_public_key: Bytes = field(name="pkixPublicKey", default_factory=str)
+    proof_of_possession: Bytes = field(name="proofOfPossession", default_factory=str)
+    stub_pkcs10_request: Bytes = field(name="stubPKCS10Request", default_factory=str)
     unverified_user_annotations: Mapping[str, str] = field(name="unverifiedUserAnnotations", default_factory=dict)
 
 

@@ -6,7 +6,7 @@ from types import NoneType
 from msgspec import Struct, field
 
 from pinnace.api import meta_v1
-from pinnace.api.scalars import Int32, Int64, IntOrString, MicroTime, Quantity, Time, zero_quantity
+from pinnace.api.scalars import Bytes, Int32, Int64, IntOrString, MicroTime, Quantity, Time, zero_quantity
 
 __all__ = (
     "AWSElasticBlockStoreVolumeSource",
@@ -463,7 +463,7 @@ class ConfigMap(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     immutable: bool | None = None
     data: Mapping[str, str] = field(default_factory=dict)
-    binary_data: Mapping[str, str] = field(name="binaryData", default_factory=dict)
+    binary_data: Mapping[str, Bytes] = field(name="binaryData", default_factory=dict)
 
 
 class ConfigMapEnvSource(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -1851,7 +1851,7 @@ class Secret(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
     immutable: bool | None = None
-    data: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Bytes] = field(default_factory=dict)
     string_data: Mapping[str, str] = field(name="stringData", default_factory=dict)
     type: str = ""
 

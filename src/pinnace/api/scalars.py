@@ -16,6 +16,8 @@ Quantity: TypeAlias = Annotated[str, Meta(extra={"scalar": "Quantity"})]
 Time: TypeAlias = Annotated[str, Meta(extra={"scalar": "Time"})]
 # RFC 3339, UTC, exactly six digits of a second.
 MicroTime: TypeAlias = Annotated[str, Meta(extra={"scalar": "MicroTime"})]
+# Base64 of the standard alphabet, with padding.
+Bytes: TypeAlias = Annotated[str, Meta(extra={"scalar": "Bytes"})]
 IntOrString: TypeAlias = int | str
 # Free-form: whatever JSON the user wrote.
 AnyJSON: TypeAlias = Any

@@ -1,10 +1,11 @@
-"""Quantities and times of an object in the form in which they are stored.
+"""Quantities, times and bytes of an object in the form in which they are stored.
 
 What a client may write in many ways (`1000m`, `0.5Gi`, a time in another zone) is kept in one; what is none at all is refused here,
 so that everything behind can rely on it. Amounts in maps are rounded up to thousandths, as upstream's ResourceLists are. The
 plan for each type is worked out once.
 """
 
+import base64
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
@@ -128,4 +129,34 @@ def _unparsable(text: str, layout: str, fraction: str = "") -> str:
     return f'parsing time "{text}" as "{layout}": cannot parse "{rest}" as "{fraction or "Z07:00"}"'
 
 
-_SCALARS: dict[str, Change] = {"Quantity": _quantity, "Time": _time, "MicroTime": _micro_time}
+def _bytes(text: str) -> str:
+    """Return base64 as Go writes it: without line breaks, unused bits zero."""
+    try:
+        return base64.b64encode(base64.b64decode(text.translate(_NO_BREAKS), validate=True)).decode()
+    except ValueError:
+        raise ValueError(f"illegal base64 data at input byte {_illegal_byte(text.encode())}") from None
+
+
+def _illegal_byte(data: bytes) -> int:
+    """Return where Go's decoder stops: at a foreign byte, misplaced padding, or the start of what is left over."""
+    in_group = 0
+    for at, byte in enumerate(data):
+        if byte in b"\r\n":
+            continue
+        if byte in b"=":
+            if in_group < 2:
+                return at
+            rest = data[at + 1 :].lstrip(b"\r\n")
+            start = len(data) - len(rest)
+            if in_group == 3:
+                return start
+            return len(data) if not rest else start if rest[:1] != b"=" else start + 1
+        if byte not in _BASE64:
+            return at
+        in_group = (in_group + 1) % 4
+    return len(data) - in_group
+
+
+_NO_BREAKS = str.maketrans("", "", "\r\n")
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+_SCALARS: dict[str, Change] = {"Quantity": _quantity, "Time": _time, "MicroTime": _micro_time, "Bytes": _bytes}

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from pinnace.api.codec import plain_type
+
 _INT32_MAX = 2**31 - 1
 _INT64 = range(-(2**63), 2**63)
 
@@ -118,6 +120,8 @@ def _word(value: Any, *, literal: bool = False) -> str:
 
 
 def _go_type(node: inspect.Type) -> str:
+    if plain_type(node)[2] == "Bytes":
+        return "[]uint8"
     node = _plain(node)
     if isinstance(node, inspect.StructType):
         return f"v1.{node.cls.__name__}"
@@ -134,7 +138,7 @@ def _go_type(node: inspect.Type) -> str:
 
 def _check(node: inspect.Type, tree: Any, path: str, owner: str) -> None:
     """Check one value; `path` has no indices or keys and `owner` is the struct the field stands in, as Go tells them."""
-    node = _plain(node)
+    declared, node = node, _plain(node)
     if tree is None or isinstance(node, inspect.AnyType | inspect.RawType | inspect.UnionType):
         return
     if isinstance(node, inspect.StructType) and isinstance(tree, dict):
@@ -150,7 +154,7 @@ def _check(node: inspect.Type, tree: Any, path: str, owner: str) -> None:
             _check(node.item_type, value, path, owner)
     elif not _fits(node, tree):
         word = _word(tree, literal=isinstance(node, inspect.IntType))
-        raise WrongType(f"json: cannot unmarshal {word} into Go struct field {owner}.{path} of type {_go_type(node)}")
+        raise WrongType(f"json: cannot unmarshal {word} into Go struct field {owner}.{path} of type {_go_type(declared)}")
 
 
 def _fits(node: inspect.Type, value: Any) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from pinnace.api.coordination_v1 import Lease, LeaseSpec
-from pinnace.api.core_v1 import Container, Pod, PodSpec, ResourceRequirements
+from pinnace.api.core_v1 import Container, Pod, PodSpec, ResourceRequirements, Secret
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.endpoints.scalars import canonical
 
@@ -52,3 +52,25 @@ def test_unreadable_scalars_are_refused_in_gos_words(obj, words):
     with pytest.raises(ValueError) as refused:
         canonical(obj)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        pytest.param("***", 0, id="foreign bytes"),
+        pytest.param("YQ", 0, id="no padding"),
+        pytest.param("YWFhYQ", 4, id="no padding in the second group"),
+        pytest.param("YWF=YQ==", 4, id="text behind padding"),
+        pytest.param("YQ=", 3, id="half a padding"),
+        pytest.param("=YQ=", 0, id="padding first"),
+    ],
+)
+def test_bytes_that_are_no_base64_are_refused_where_go_stops(text, at):
+    """The complaint names the byte at which Go's decoder gives up."""
+    with pytest.raises(ValueError, match=f"^illegal base64 data at input byte {at}$"):
+        canonical(Secret(data={"a": text}))
+
+
+def test_bytes_lose_line_breaks():
+    """What Go would write back is what is stored."""
+    assert canonical(Secret(data={"a": "YW\nFh\r\n"})).data == {"a": "YWFh"}
