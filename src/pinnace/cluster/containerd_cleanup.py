@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from pinnace.cluster import firewall_rules
+from pinnace.cluster import firewall_rules, service_proxy
 from pinnace.cluster.cni import PodNetwork
 from pinnace.cluster.containerd import Containerd, command_lines
 from pinnace.cluster.containerd_config import ContainerdPaths, search_path
@@ -55,6 +55,8 @@ async def remove(containerd: Containerd, root: Path, network: PodNetwork, cgroup
     _remove_shim_sockets(paths)
     left = unmount_below(root)
     left += _remove_bridge(network.bridge)
+    if complaint := service_proxy.remove_rules(network):
+        left.append(complaint)
     if complaint := firewall_rules.remove(network.name):
         left.append(complaint)
     _remove_results(network.name)

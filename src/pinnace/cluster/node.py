@@ -21,6 +21,7 @@ from pinnace.cluster.containerd import Containerd
 from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.images import Images
 from pinnace.cluster.pki import KUBELET_CLIENT, MASTERS, ClusterPki, local_addresses
+from pinnace.cluster.service_proxy import service_proxy
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, Request, Response, UserInfo
 from pinnace.component.http.server import serve
@@ -120,7 +121,10 @@ async def node(
             authorize=authorize,
         )
         context = server_context(pair, pki.authority.certificate_pem)
-        async with serve(kubelet.handle, "0.0.0.0", port, ssl_context=context, clock=clock):  # noqa: S104 - as upstream's
+        async with (
+            service_proxy(handler, clock, name, files.network),
+            serve(kubelet.handle, "0.0.0.0", port, ssl_context=context, clock=clock),  # noqa: S104 - as upstream's
+        ):
             task = group.create_task(kubelet.run(), name="kubelet")
             try:
                 yield name, kubelet.handle

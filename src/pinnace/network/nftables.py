@@ -33,7 +33,7 @@ class NftCommand(Nftables):
     """The real one."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
 
     @classmethod
     def find(cls) -> "NftCommand | None":
@@ -52,7 +52,7 @@ class NftCommand(Nftables):
 
     async def _run(self, *arguments: str, text: str = "") -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
-            self._path,
+            self.path,
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
