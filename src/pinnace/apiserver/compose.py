@@ -19,6 +19,7 @@ from pinnace.apiserver.authentication import (
 )
 from pinnace.apiserver.authorization import Authorizer
 from pinnace.apiserver.authorization.compose import authorizer_of, roles_of
+from pinnace.apiserver.authorization.escalation import EscalationCheck
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.discovery import Discovery
 from pinnace.apiserver.endpoints import scale, subresources
@@ -78,8 +79,9 @@ def api_server(
         ),
     ))
     authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
-    authorizer = authorizer or authorizer_of(registries, roles_of(registries))
-    reviews = Reviews(bearer, authorizer, audiences)
+    roles = roles_of(registries)
+    authorizer = authorizer or authorizer_of(registries, roles)
+    reviews = Reviews(bearer, authorizer, roles, audiences)
     hooks = Hooks(config, registries.objects, clock, {"client-ca-file": client_ca_pem} if client_ca_pem else {})
     discovery, openapi = Discovery(), OpenApi()
     return ApiServer(
@@ -89,7 +91,11 @@ def api_server(
         registries=registries,
         authenticator=RequestAuthenticator(authenticators),
         authorizer=authorizer,
-        admission=AdmissionChain((*default_plugins(registries.objects, identity), *admission_plugins)),
+        admission=AdmissionChain((
+            *default_plugins(registries.objects, identity),
+            *admission_plugins,
+            EscalationCheck(roles, authorizer),
+        )),
         specials={**_own_specials(issuer), **reviews.handlers(), **(specials or {})},
         paths=NonResourcePaths(
             store=store,

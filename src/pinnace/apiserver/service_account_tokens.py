@@ -205,9 +205,7 @@ async def _bound_claims(
         meta = _checked(reference, node.metadata if node else None, "nodes")
         return {"node": {"name": meta.name, "uid": meta.uid}}
     group, _, version = reference.api_version.rpartition("/")
-    raise errors.BadRequest(
-        f"cannot bind token to object of type {group}/{version}, Kind={reference.kind}; supported kinds: Pod, Secret, Node"
-    )
+    raise errors.BadRequest(f"cannot bind token to object of type {group}/{version}, Kind={reference.kind}")
 
 
 def _checked(reference: BoundObjectReference, meta: ObjectMeta | None, plural: str) -> ObjectMeta:

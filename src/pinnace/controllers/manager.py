@@ -11,6 +11,7 @@ from typing import Never
 from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
+from pinnace.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from pinnace.controllers.controller import Controller
 from pinnace.controllers.deployment import DeploymentController
 from pinnace.controllers.garbage_collector import GarbageCollector
@@ -53,6 +54,7 @@ class ControllerManager:
             ReplicaSetController,
             DeploymentController,
             GarbageCollector,
+            ClusterRoleAggregationController,
         ):
             yield made(self._client(made.name), informers, self._clock)
         ipam = self._client(NodeIpamController.name)

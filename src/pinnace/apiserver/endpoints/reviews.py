@@ -1,13 +1,12 @@
 """Reviews: who a token belongs to, who somebody is, and what they may do. Answered at once, never stored.
 
 Upstream: pkg/registry/authentication, pkg/registry/authorization, pkg/apis/authorization/validation. Errors of these kinds print
-the kind as empty, as upstream's do. Rules cannot be listed yet: SelfSubjectRulesReview answers that its list is incomplete.
+the kind as empty, as upstream's do.
 """
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from pinnace.api import codec
@@ -19,10 +18,11 @@ from pinnace.api.authentication_v1 import (
 )
 from pinnace.api.authentication_v1 import UserInfo as WireUser
 from pinnace.api.authorization_v1 import (
-    LabelSelectorAttributes,
     LocalSubjectAccessReview,
     NonResourceAttributes,
+    NonResourceRule,
     ResourceAttributes,
+    ResourceRule,
     SelfSubjectAccessReview,
     SelfSubjectRulesReview,
     SubjectAccessReview,
@@ -31,7 +31,15 @@ from pinnace.api.authorization_v1 import (
 )
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.authentication import ALL_AUTHENTICATED, BearerAuthenticator, InvalidToken
-from pinnace.apiserver.authorization import Attributes, Authorizer, Decision
+from pinnace.apiserver.authorization import Authorizer, Decision, Roles, node_of
+from pinnace.apiserver.authorization.reviewed import (
+    NON_RESOURCE,
+    RESOURCE,
+    SPEC,
+    asked,
+    attribute_errors,
+    shown,
+)
 from pinnace.apiserver.endpoints import body as bodies
 from pinnace.apiserver.endpoints.options import write_options
 from pinnace.apiserver.endpoints.responses import respond
@@ -41,20 +49,21 @@ from pinnace.apiserver.endpoints.write import check_namespace
 from pinnace.component.http import Response, UserInfo
 from pinnace.machinery import errors, timestamps
 from pinnace.machinery.errors import BadRequest
-from pinnace.machinery.field import FieldError, Path, invalid, required
+from pinnace.machinery.field import FieldError, Path, invalid
 
 R = TypeVar("R", bound=Struct)
-_SPEC = Path("spec")
-_RESOURCE = _SPEC.child("resourceAttributes")
-_NON_RESOURCE = _SPEC.child("nonResourceAttributes")
+_META = Path("metadata")
 
 
 class Reviews:
     """Handlers of the kinds that are only ever created."""
 
-    def __init__(self, bearer: BearerAuthenticator, authorizer: Authorizer, audiences: tuple[str, ...]) -> None:
+    def __init__(
+        self, bearer: BearerAuthenticator, authorizer: Authorizer, roles: Roles, audiences: tuple[str, ...]
+    ) -> None:
         self._bearer = bearer
         self._authorizer = authorizer
+        self._roles = roles
         self._audiences = audiences
 
     def handlers(self) -> Specials:
@@ -95,30 +104,32 @@ class Reviews:
 
     async def subject(self, scope: Scope) -> Response:
         """Say what somebody may do."""
-        return await self._subject(scope, await _read(scope, SubjectAccessReview))
+        review = await _read(scope, SubjectAccessReview)
+        return await self._subject(scope, review, _metadata_errors(review.metadata))
 
     async def local(self, scope: Scope) -> Response:
         """Say what somebody may do in the path's namespace."""
         review = await _read(scope, LocalSubjectAccessReview)
-        spec, namespace = review.spec, scope.info.namespace
-        if spec.non_resource_attributes is not None:
-            shown = _shown(spec.non_resource_attributes)
-            _refuse([invalid(_NON_RESOURCE, shown, "disallowed on this kind of request")])
-        if spec.resource_attributes is not None and spec.resource_attributes.namespace != namespace:
-            found = [
-                invalid(
-                    _RESOURCE.child("namespace"), spec.resource_attributes.namespace, "must match metadata.namespace"
-                )
-            ]
-            _refuse(found)
-        return await self._subject(scope, review)
-
-    async def _subject(self, scope: Scope, review: Any) -> Response:
         spec = review.spec
-        found = list(_attribute_errors(spec.resource_attributes, spec.non_resource_attributes))
+        found = []
+        if replace(review.metadata, namespace="", managed_fields=()) != ObjectMeta():
+            found.append(invalid(_META, to_builtins(review.metadata), "must be empty except for namespace"))
+        if spec.resource_attributes is not None and spec.resource_attributes.namespace != scope.info.namespace:
+            at = RESOURCE.child("namespace")
+            found.append(invalid(at, spec.resource_attributes.namespace, "must match metadata.namespace"))
+        if spec.non_resource_attributes is not None:
+            given = shown(spec.non_resource_attributes)
+            found.append(invalid(NON_RESOURCE, given, "disallowed on this kind of request"))
+        return await self._subject(scope, review, found)
+
+    async def _subject(
+        self, scope: Scope, review: SubjectAccessReview | LocalSubjectAccessReview, further: list[FieldError]
+    ) -> Response:
+        spec = review.spec
+        found = list(attribute_errors(spec.resource_attributes, spec.non_resource_attributes))
         if not spec.user and not spec.groups:
-            found.append(invalid(_SPEC.child("user"), "", "at least one of user or group must be specified"))
-        _refuse(found)
+            found.append(invalid(SPEC.child("user"), "", "at least one of user or group must be specified"))
+        _refuse([*found, *further])
         user = UserInfo(spec.user, spec.uid, tuple(spec.groups), dict(spec.extra))
         status = await self._decide(user, spec.resource_attributes, spec.non_resource_attributes)
         return _answer(scope, replace(review, status=status))
@@ -127,42 +138,54 @@ class Reviews:
         """Say what the one who asks may do."""
         review = await _read(scope, SelfSubjectAccessReview)
         spec = review.spec
-        _refuse(list(_attribute_errors(spec.resource_attributes, spec.non_resource_attributes)))
+        found = list(attribute_errors(spec.resource_attributes, spec.non_resource_attributes))
+        _refuse([*found, *_metadata_errors(review.metadata)])
         status = await self._decide(scope.user, spec.resource_attributes, spec.non_resource_attributes)
         return _answer(scope, replace(review, status=status))
 
-    @staticmethod
-    async def my_rules(scope: Scope) -> Response:
-        """Say that what the one who asks may do cannot be listed in full."""
+    async def my_rules(self, scope: Scope) -> Response:
+        """List what the one who asks may do in a namespace."""
         review = await _read(scope, SelfSubjectRulesReview)
-        if not review.spec.namespace:
+        namespace = review.spec.namespace
+        if not namespace:
             raise BadRequest("no namespace on request")
-        status = SubjectRulesReviewStatus(incomplete=True, resource_rules=(), non_resource_rules=())
+        self._roles.refresh()
+        granted = self._roles.rules_for(scope.user, namespace)
+        failures = list(granted.failures)
+        is_node = node_of(scope.user) is not None
+        if is_node:
+            failures.insert(0, "node authorizer does not support user rule resolution")
+        status = SubjectRulesReviewStatus(
+            resource_rules=tuple(
+                ResourceRule(
+                    verbs=rule.verbs,
+                    api_groups=rule.api_groups,
+                    resources=rule.resources,
+                    resource_names=rule.resource_names,
+                )
+                for rule in granted.rules
+                if rule.resources
+            ),
+            non_resource_rules=tuple(
+                NonResourceRule(verbs=rule.verbs, non_resource_urls=rule.non_resource_urls)
+                for rule in granted.rules
+                if rule.non_resource_urls
+            ),
+            incomplete=is_node,
+            evaluation_error=failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]" if failures else "",
+        )
         return _answer(scope, replace(review, spec=replace(review.spec, namespace=""), status=status))
 
     async def _decide(
         self, user: UserInfo, resource: ResourceAttributes | None, other: NonResourceAttributes | None
     ) -> SubjectAccessReviewStatus:
-        if resource is not None:
-            attributes = Attributes(
-                user=user,
-                verb=resource.verb,
-                is_resource=True,
-                group=resource.group,
-                version=resource.version or "*",
-                resource=resource.resource,
-                subresource=resource.subresource,
-                namespace=resource.namespace,
-                name=resource.name,
-            )
-        else:
-            assert other is not None, "checked before"
-            attributes = Attributes(user=user, verb=other.verb, path=other.path)
-        verdict = await self._authorizer.authorize(attributes)
+        question = asked(user, resource, other)
+        verdict = await self._authorizer.authorize(question.attributes)
         return SubjectAccessReviewStatus(
             allowed=verdict.decision is Decision.ALLOWED,
             denied=verdict.decision is Decision.DENIED,
             reason=verdict.reason,
+            evaluation_error=question.ignored,
         )
 
 
@@ -192,31 +215,7 @@ def _refuse(found: list[FieldError]) -> None:
         raise errors.invalid("authorization.k8s.io", "", "", found)
 
 
-def _shown(attributes: NonResourceAttributes) -> dict[str, str]:
-    """Return the attributes as upstream prints them: by the names they have in Go."""
-    return {"Path": attributes.path, "Verb": attributes.verb}
-
-
-def _attribute_errors(resource: ResourceAttributes | None, other: NonResourceAttributes | None) -> Iterator[FieldError]:
-    if resource is not None and other is not None:
-        yield invalid(_NON_RESOURCE, _shown(other), "cannot be specified in combination with resourceAttributes")
-    if resource is None and other is None:
-        text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        yield invalid(_RESOURCE, None, text)
-    if resource is None:
-        return
-    for name, selector in (("fieldSelector", resource.field_selector), ("labelSelector", resource.label_selector)):
-        if selector is not None:
-            yield from _selector_errors(_RESOURCE.child(name), selector)
-
-
-def _selector_errors(path: Path, selector: Any) -> Iterator[FieldError]:
-    """Check a field or label selector; they have the same shape."""
-    attributes: LabelSelectorAttributes = selector
-    if attributes.raw_selector and attributes.requirements:
-        text = "may not specified at the same time as requirements"
-        yield invalid(path.child("rawSelector"), attributes.raw_selector, text)
-    for index, requirement in enumerate(attributes.requirements):
-        at = path.child("requirements").index(index)
-        if requirement.operator in {"In", "NotIn"} and not requirement.values:
-            yield required(at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'")
+def _metadata_errors(meta: ObjectMeta) -> list[FieldError]:
+    if replace(meta, managed_fields=()) == ObjectMeta():
+        return []
+    return [invalid(_META, to_builtins(meta), "must be empty")]

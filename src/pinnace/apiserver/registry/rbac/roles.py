@@ -4,6 +4,9 @@ Whether a user may write a role at all depends on the rules the user holds: that
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from pinnace.api.rbac_v1 import ClusterRole, PolicyRule, Role
 from pinnace.apiserver.registry.label_selectors import selector_errors
@@ -11,8 +14,15 @@ from pinnace.apiserver.registry.strategy import Strategy
 from pinnace.machinery.field import FieldError, Path, invalid, required
 from pinnace.machinery.names import path_segment
 
+R = TypeVar("R", Role, ClusterRole)
+
 _RULES = Path("rules")
 _SELECTORS = Path("aggregationRule", "clusterRoleSelectors")
+
+
+def default(obj: R) -> R:
+    """Make no rules of an empty list of them, as storage upstream does."""
+    return replace(obj, rules=None) if obj.rules == () else obj
 
 
 def validate_role(obj: Role) -> Sequence[FieldError]:
@@ -50,10 +60,15 @@ def _aggregation_errors(obj: ClusterRole) -> Iterator[FieldError]:
     if not selectors:
         yield required(_SELECTORS, "at least one clusterRoleSelector required if aggregationRule is non-nil")
     for index, selector in enumerate(selectors):
-        yield from selector_errors(selector, _SELECTORS.index(index))
+        found = tuple(selector_errors(selector, _SELECTORS.index(index)))
+        yield from found
+        if found:
+            yield invalid(_SELECTORS.index(index), None, "invalid label selector.")
 
 
-ROLE: Strategy[Role] = Strategy(validate=validate_role, name_errors=path_segment, allow_create_on_update=True)
+ROLE: Strategy[Role] = Strategy(
+    default=default, validate=validate_role, name_errors=path_segment, allow_create_on_update=True
+)
 CLUSTER_ROLE: Strategy[ClusterRole] = Strategy(
-    validate=validate_cluster_role, name_errors=path_segment, allow_create_on_update=True
+    default=default, validate=validate_cluster_role, name_errors=path_segment, allow_create_on_update=True
 )
