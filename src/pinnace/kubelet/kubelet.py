@@ -79,7 +79,7 @@ class Kubelet:
             client=client,
             clock=clock,
             runtime=runtime,
-            images=ImageManager(runtime, clock),
+            images=ImageManager(runtime, source, clock),
             files=host.files,
             source=source,
             events=self._events,

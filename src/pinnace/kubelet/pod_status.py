@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
-from pinnace.kubelet.pod_containers import is_sidecar, may_restart
+from pinnace.kubelet.pod_containers import ContainerKind, as_container, is_sidecar, may_restart
 from pinnace.kubelet.runtime import Instance, PodRecord, State
 from pinnace.machinery import timestamps
 
@@ -35,10 +35,14 @@ class Observed:
 
 def make(pod: core_v1.Pod, seen: Observed, now: float) -> core_v1.PodStatus:
     """Return the status to write; foreign conditions and the start time are kept."""
-    initial = tuple(_container(pod, each, seen, initial=True) for each in pod.spec.init_containers or ())
+    initial = tuple(_container(pod, each, seen, ContainerKind.INIT) for each in pod.spec.init_containers or ())
     regular = tuple(
-        _container(pod, each, seen, initial=False)
+        _container(pod, each, seen, ContainerKind.REGULAR)
         for each in sorted(pod.spec.containers or (), key=lambda container: container.name)
+    )
+    ephemeral = tuple(
+        _container(pod, as_container(each), seen, ContainerKind.EPHEMERAL)
+        for each in sorted(pod.spec.ephemeral_containers or (), key=lambda container: container.name)
     )
     before = pod.status.phase
     phase = before if before in TERMINAL else _phase(pod, initial, regular, seen)
@@ -65,12 +69,15 @@ def make(pod: core_v1.Pod, seen: Observed, now: float) -> core_v1.PodStatus:
         start_time=pod.status.start_time or timestamps.format(now),
         init_container_statuses=initial,
         container_statuses=regular,
+        ephemeral_container_statuses=ephemeral,
     )
     ready = sandbox is not None and sandbox.ready and (bool(sandbox.ips) or host_network)
     return replace(status, conditions=_conditions(pod, status, initial, regular, now, sandbox_ready=ready))
 
 
-def _container(pod: core_v1.Pod, spec: core_v1.Container, seen: Observed, *, initial: bool) -> core_v1.ContainerStatus:
+def _container(
+    pod: core_v1.Pod, spec: core_v1.Container, seen: Observed, kind: ContainerKind
+) -> core_v1.ContainerStatus:
     runs = seen.record.of(spec.name)
     latest = runs[0] if runs else None
     state = _state(latest, seen) if latest is not None else None
@@ -85,12 +92,14 @@ def _container(pod: core_v1.Pod, spec: core_v1.Container, seen: Observed, *, ini
     if state is None:
         state = _never_ran(pod, seen)
     running = state.running is not None
-    started = running and spec.name not in seen.unstarted
-    if initial and not is_sidecar(spec):
+    started: bool | None = running and spec.name not in seen.unstarted
+    if kind is ContainerKind.EPHEMERAL:
+        ready, started = False, None
+    elif kind is ContainerKind.INIT and not is_sidecar(spec):
         ready = state.terminated is not None and state.terminated.exit_code == 0
         started = running
     else:
-        ready = started and spec.name not in seen.unready
+        ready = bool(started) and spec.name not in seen.unready
     old = {item.name: item for item in (*pod.status.init_container_statuses, *pod.status.container_statuses)}
     restarts = latest.restart_count if latest is not None else old[spec.name].restart_count if spec.name in old else 0
     return core_v1.ContainerStatus(

@@ -203,6 +203,15 @@ class Image:
     username: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a registry is shown: a user and a password, or a token."""
+
+    user: str
+    password: str
+    token: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """What the runtime says of itself; each reason is empty when all is well."""
@@ -288,8 +297,12 @@ class Images(Protocol):
         """Return all images that are present."""
 
     @abstractmethod
-    async def pull(self, name: str, user: str, password: str) -> str:
-        """Fetch an image and return its reference; without a user, anonymously."""
+    async def pull(self, name: str, credential: Credential | None) -> str:
+        """Fetch an image and return its reference; None is anonymous."""
+
+    @abstractmethod
+    async def remove_image(self, image_id: str) -> None:
+        """Take an image off the node; nothing happens when it is gone."""
 
 
 class Streams(Protocol):

@@ -23,6 +23,7 @@ from pinnace.component.http.streams import (
 from pinnace.component.logging import get_logger
 from pinnace.kubelet import logs
 from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.pod_containers import find
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.runtime import Instance, RuntimeFailure, State, Streams
 from pinnace.machinery import timestamps
@@ -79,8 +80,7 @@ class KubeletServer:
         pod = self._pod(namespace, name)
         if pod is None:
             return _text(404, f'pod "{name}" not found')
-        everyone = (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
-        if all(each.name != container for each in everyone):
+        if find(pod, container) is None:
             return _text(404, f'container "{container}" not found in pod "{name}"')
         runs = self._pleg.record(pod.metadata.uid).of(container)
         previous = request.param("previous") == "true"
@@ -200,7 +200,8 @@ def _no_log(pod: core_v1.Pod, container: str, *, previous: bool) -> str:
     name = pod.metadata.name
     if previous:
         return f'previous terminated container "{container}" in pod "{name}" not found'
-    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    whole = pod.status
+    statuses = (*whole.init_container_statuses, *whole.container_statuses, *whole.ephemeral_container_statuses)
     for status in statuses:
         if status.name == container and status.state.waiting is not None:
             reason = status.state.waiting.reason

@@ -23,6 +23,7 @@ from pinnace.kubelet.runtime import (
     POD_UID,
     RESTART_COUNT,
     ContainerConfig,
+    Credential,
     Executed,
     Health,
     Image,
@@ -144,11 +145,15 @@ class CriRuntime(Runtime):
         answer = await self._calls.image("ListImages", _pb.ListImagesRequest())
         return [messages.image(item) for item in answer.images]
 
-    async def pull(self, name: str, user: str, password: str) -> str:
+    async def pull(self, name: str, credential: Credential | None) -> str:
         request = _pb.PullImageRequest(image=_pb.ImageSpec(image=name))
-        if user:
-            request.auth.username, request.auth.password = user, password
+        if credential is not None:
+            request.auth.username, request.auth.password = credential.user, credential.password
+            request.auth.identity_token = credential.token
         return str((await self._calls.image("PullImage", request, _PULL_SECONDS)).image_ref)
+
+    async def remove_image(self, image_id: str) -> None:
+        await self._calls.image("RemoveImage", _pb.RemoveImageRequest(image=_pb.ImageSpec(image=image_id)))
 
     async def execute(self, container_id: str, command: Sequence[str], timeout_seconds: int) -> Executed:
         request = _pb.ExecSyncRequest(container_id=container_id, cmd=command, timeout=timeout_seconds)

@@ -22,6 +22,7 @@ from pinnace.kubelet.environment import ClientSource
 from pinnace.kubelet.host import Host
 from pinnace.kubelet.runtime import (
     ContainerConfig,
+    Credential,
     Executed,
     Health,
     Image,
@@ -255,7 +256,7 @@ class SimulatedRuntime(Runtime):
     async def images(self) -> Sequence[Image]:
         return tuple(self._images.values())
 
-    async def pull(self, name: str, user: str, password: str) -> str:
+    async def pull(self, name: str, credential: Credential | None) -> str:
         await self._wait(self._simulation.pull_seconds)
         if _is_unreachable(name):
             registry = name.split("/", 1)[0]
@@ -264,6 +265,9 @@ class SimulatedRuntime(Runtime):
                 f'"{name}": dial tcp: lookup {registry}: no such host'
             )
         return self._add_image(name).id
+
+    async def remove_image(self, image_id: str) -> None:
+        self._images = {name: image for name, image in self._images.items() if image.id != image_id}
 
     # Streams
 
