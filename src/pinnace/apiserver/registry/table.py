@@ -30,6 +30,12 @@ from pinnace.apiserver.registry.core import (
 from pinnace.apiserver.registry.flowcontrol import flow_schema, priority_level
 from pinnace.apiserver.registry.node import runtime_class
 from pinnace.apiserver.registry.rbac import bindings, roles
+from pinnace.apiserver.registry.resource import (
+    device_class,
+    resource_claim,
+    resource_claim_template,
+    resource_slice,
+)
 from pinnace.apiserver.registry.scheduling import priority_class
 from pinnace.apiserver.registry.storage import (
     csi_driver,
@@ -77,4 +83,8 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("apiregistration.k8s.io", "apiservices"): api_service.STRATEGY,
     ("flowcontrol.apiserver.k8s.io", "flowschemas"): flow_schema.STRATEGY,
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): priority_level.STRATEGY,
+    ("resource.k8s.io", "deviceclasses"): device_class.STRATEGY,
+    ("resource.k8s.io", "resourceclaims"): resource_claim.STRATEGY,
+    ("resource.k8s.io", "resourceclaimtemplates"): resource_claim_template.STRATEGY,
+    ("resource.k8s.io", "resourceslices"): resource_slice.STRATEGY,
 }
