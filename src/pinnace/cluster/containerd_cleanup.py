@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pinnace.cluster import firewall_rules, service_proxy
 from pinnace.cluster.cni import PodNetwork
-from pinnace.cluster.containerd import Containerd, command_lines
+from pinnace.cluster.containerd import Containerd
 from pinnace.cluster.containerd_config import ContainerdPaths, search_path
+from pinnace.cluster.detached import command_lines
 from pinnace.cluster.mounts import unmount_below
 from pinnace.component.clock import Clock
 
