@@ -367,7 +367,7 @@ async def test_functions_of_a_users_own_run_behind_the_built_in_ones():
             if obj.metadata.labels:
                 raise attributes.refuse("no labels here", name=obj.metadata.name)
 
-    admission = chain(base()).extended(Labels())
+    admission = AdmissionChain(default_plugins(base(), Identity(random.Random(3)), (Labels(),)))
     admitted = await admission.mutate(attributes(), pod(), None)
     assert admitted.metadata.labels == {"seen": "yes"}
     with pytest.raises(Forbidden, match='pods "p" is forbidden: no labels here'):

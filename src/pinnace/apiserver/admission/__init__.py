@@ -1,7 +1,5 @@
 """Admission: checks and completes writes before the kind's own validation."""
 
-from collections.abc import Sequence
-
 from pinnace.apiserver.admission.interface import (
     CONNECT,
     CREATE,
@@ -12,13 +10,9 @@ from pinnace.apiserver.admission.interface import (
     Attributes,
     Objects,
     Plugin,
+    Target,
 )
-from pinnace.apiserver.admission.limit_ranger import LimitRanger
-from pinnace.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
-from pinnace.apiserver.admission.node_restriction import NodeRestriction
-from pinnace.apiserver.admission.pods import DefaultTolerationSeconds, Priority, TaintNodesByCondition
-from pinnace.apiserver.admission.service_account import ServiceAccountAdmission
-from pinnace.component.identity import Identity
+from pinnace.apiserver.admission.plugins import default_plugins
 
 __all__ = [
     "CONNECT",
@@ -30,18 +24,6 @@ __all__ = [
     "Attributes",
     "Objects",
     "Plugin",
+    "Target",
     "default_plugins",
 ]
-
-
-def default_plugins(objects: Objects, identity: Identity) -> Sequence[Plugin]:
-    """Return the plug-ins that are on, in upstream's order."""
-    return (
-        NamespaceLifecycle(objects),
-        LimitRanger(objects),
-        ServiceAccountAdmission(objects, identity),
-        NodeRestriction(objects),
-        TaintNodesByCondition(),
-        Priority(objects),
-        DefaultTolerationSeconds(),
-    )
