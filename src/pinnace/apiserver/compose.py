@@ -12,6 +12,7 @@ from pinnace.apiserver.admission import AdmissionChain, Plugin, default_plugins
 from pinnace.apiserver.authentication import (
     Authenticator,
     BearerAuthenticator,
+    BootstrapTokens,
     CertificateAuthenticator,
     RequestAuthenticator,
     ServiceAccountAuthenticator,
@@ -71,12 +72,15 @@ def api_server(
     metrics = metrics if metrics is not None else Metrics()
     registries = Registries(store, clock, identity)
     audiences = (config.service_account_issuer,)
-    issuer = TokenIssuer(signing_key, config.service_account_issuer, audiences, clock, identity)
+    address = config.advertise_address
+    jwks_uri = f"https://{address}:{config.secure_port}/openid/v1/jwks" if address else ""
+    issuer = TokenIssuer(signing_key, config.service_account_issuer, audiences, clock, identity, jwks_uri=jwks_uri)
     bearer = BearerAuthenticator((
         StaticTokens(tokens or {}),
         ServiceAccountAuthenticator(
             (issuer.public_key,), config.service_account_issuer, audiences, registries.objects, clock
         ),
+        BootstrapTokens(registries.objects, clock),
     ))
     authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
     roles = roles_of(registries)
@@ -89,7 +93,7 @@ def api_server(
         clock=clock,
         identity=identity,
         registries=registries,
-        authenticator=RequestAuthenticator(authenticators),
+        authenticator=RequestAuthenticator(authenticators, anonymous=config.anonymous_auth),
         authorizer=authorizer,
         admission=AdmissionChain((
             *default_plugins(registries.objects, identity),

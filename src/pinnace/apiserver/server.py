@@ -150,7 +150,7 @@ class ApiServer(Services):
     async def _filtered(self, request: Request, info: RequestInfo) -> Response | Upgrade:
         user = await self._authenticator.authenticate(request)
         if is_impersonating(request):
-            user = await impersonate(request, user, self.authorizer)
+            user = await impersonate(request, info, user, self.authorizer)
         with self._in_flight.admit(info, user):
             await check(self.authorizer, user, info, request)
             if not info.is_resource:

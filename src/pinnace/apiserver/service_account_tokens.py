@@ -79,13 +79,25 @@ class TokenIssuer:
     """Signs tokens; its public half is what validation trusts."""
 
     def __init__(
-        self, key: SigningKey, issuer: str, audiences: tuple[str, ...], clock: Clock, identity: Identity
+        self,
+        key: SigningKey,
+        issuer: str,
+        audiences: tuple[str, ...],
+        clock: Clock,
+        identity: Identity,
+        *,
+        jwks_uri: str = "",
     ) -> None:
-        """Sign as `issuer`; `audiences` are those of a token that asks for none: the API server's own."""
+        """Sign as `issuer`.
+
+        `audiences` are those of a token that asks for none: the API server's own. `jwks_uri` is where others find the public
+        key; below the issuer when it is empty.
+        """
         self._private = key.private()
         self._key_id = key_id(self._private.public_key())
         self._clock = clock
         self._identity = identity
+        self._jwks_uri = jwks_uri or f"{issuer}/openid/v1/jwks"
         self.issuer = issuer
         self.audiences = audiences
 
@@ -110,7 +122,7 @@ class TokenIssuer:
         """Return the document for /.well-known/openid-configuration."""
         return {
             "issuer": self.issuer,
-            "jwks_uri": f"{self.issuer}/openid/v1/jwks",
+            "jwks_uri": self._jwks_uri,
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],

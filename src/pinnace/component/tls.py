@@ -27,6 +27,8 @@ CA_LIFETIME_SECONDS = 10 * 365 * 86400.0
 CERTIFICATE_LIFETIME_SECONDS = 365 * 86400.0
 # Certificates are valid from a little before their issue: other machines' clocks may be behind.
 BACKDATE_SECONDS = 300.0
+# The attribute of a subject that holds a user's uid; upstream's number.
+_UID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
 
 
 class CertificateError(ValueError):
@@ -56,6 +58,8 @@ class CertificateFacts:
     not_after: float
     is_ca: bool
     names: tuple[str, ...]
+    # The user's uid, where the subject names one under Kubernetes' own identifier.
+    uid: str = ""
 
     def is_expired(self, now: float) -> bool:
         return now > self.not_after
@@ -219,6 +223,9 @@ def certificate_facts(certificate: bytes) -> CertificateFacts:
     with _long_names():
         subject = loaded.subject
     common_names = _texts(subject, NameOID.COMMON_NAME)
+    uids = _texts(subject, _UID)
+    if len(uids) > 1 or "" in uids:
+        raise CertificateError("the subject must have one uid at most, and not an empty one")
     return CertificateFacts(
         common_name=common_names[0] if common_names else "",
         organizations=_texts(subject, NameOID.ORGANIZATION_NAME),
@@ -226,6 +233,7 @@ def certificate_facts(certificate: bytes) -> CertificateFacts:
         not_after=loaded.not_valid_after_utc.timestamp(),
         is_ca=is_ca,
         names=names,
+        uid=uids[0] if uids else "",
     )
 
 

@@ -6,6 +6,7 @@ from pinnace.apiserver.authentication.bearer import (
     bearer_token,
     without_credentials,
 )
+from pinnace.apiserver.authentication.bootstrap_tokens import BootstrapTokens
 from pinnace.apiserver.authentication.certificates import CertificateAuthenticator
 from pinnace.apiserver.authentication.interface import (
     ALL_AUTHENTICATED,
@@ -25,6 +26,7 @@ __all__ = [
     "ANONYMOUS_USER",
     "Authenticator",
     "BearerAuthenticator",
+    "BootstrapTokens",
     "CertificateAuthenticator",
     "InvalidToken",
     "RequestAuthenticator",

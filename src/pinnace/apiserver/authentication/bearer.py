@@ -80,9 +80,10 @@ def bearer_token(request: Request) -> str:
 
 
 def without_credentials(headers: Headers) -> Headers:
-    """Return a request's headers less all that authenticates it, as they may be passed on to others."""
+    """Return a request's headers less all that says who makes it, as they may be passed on to others."""
     protocols = headers.tokens("Sec-WebSocket-Protocol")
-    stripped = headers.without("Authorization", "Cookie")
+    acting = (name for name in headers if name.lower().startswith("impersonate-"))
+    stripped = headers.without("Authorization", "Cookie", *acting)
     if any(name.startswith(SUBPROTOCOL_PREFIX) for name in protocols):
         kept = ", ".join(name for name in protocols if not name.startswith(SUBPROTOCOL_PREFIX))
         stripped = stripped.without("Sec-WebSocket-Protocol").extended(("Sec-WebSocket-Protocol", kept))

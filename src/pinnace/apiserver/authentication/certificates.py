@@ -1,7 +1,7 @@
 """Client certificates: the subject says who it is.
 
-The TLS layer has verified the certificate (validity in time, and the authority); this module reads the common name as the user
-and the organizations as groups. Upstream: apiserver `authentication/request/x509`.
+The TLS layer has verified the certificate (validity in time, and the authority); this module reads the common name as the user,
+the organizations as groups, and a uid where the subject has one. Upstream: apiserver `authentication/request/x509`.
 """
 
 import hashlib
@@ -40,4 +40,4 @@ def _read(certificate: bytes) -> UserInfo | None:
     if not facts.common_name:
         return None
     credential = f"X509SHA256={hashlib.sha256(certificate).hexdigest()}"
-    return UserInfo(facts.common_name, groups=facts.organizations, extra={CREDENTIAL_ID_KEY: (credential,)})
+    return UserInfo(facts.common_name, facts.uid, groups=facts.organizations, extra={CREDENTIAL_ID_KEY: (credential,)})

@@ -13,6 +13,7 @@ from pinnace.apiserver.authentication.interface import (
     Authenticator,
 )
 from pinnace.component.http import Request, UserInfo
+from pinnace.machinery.errors import Unauthorized
 
 ANONYMOUS_USER = UserInfo(ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 
@@ -20,9 +21,10 @@ ANONYMOUS_USER = UserInfo(ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 class RequestAuthenticator:
     """The API server's authentication."""
 
-    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
-        """Ask `authenticators` in order; the first that knows the user decides."""
+    def __init__(self, authenticators: Sequence[Authenticator], *, anonymous: bool = True) -> None:
+        """Ask `authenticators` in order; the first that knows the user decides. `anonymous` lets pass who shows nothing."""
         self._authenticators = tuple(authenticators)
+        self._anonymous = anonymous
 
     async def authenticate(self, request: Request) -> UserInfo:
         """Return who makes a request.
@@ -36,6 +38,8 @@ class RequestAuthenticator:
             user = await authenticator.authenticate(request)
             if user is not None:
                 return _authenticated(user)
+        if not self._anonymous:
+            raise Unauthorized("Unauthorized")
         return ANONYMOUS_USER
 
 

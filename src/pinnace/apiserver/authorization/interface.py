@@ -82,26 +82,28 @@ async def check(authorizer: Authorizer, user: UserInfo, info: RequestInfo, reque
     Raises:
         Forbidden: the user may not.
     """
+    await require(authorizer, attributes_of(user, info, request, verb=verb))
+
+
+def attributes_of(user: UserInfo, info: RequestInfo, request: Request, *, verb: str = "") -> Attributes:
+    """Return what a request asks for, with another verb than its own when one is given."""
     name, fields = info.name, _EVERY_FIELD
     if info.is_resource and info.verb in _SELECTING and request.query:
         fields = _selected_fields(request)
         if not name and info.verb != "deletecollection":
             name = _selected_name(fields)
-    await require(
-        authorizer,
-        Attributes(
-            user=user,
-            verb=verb or info.verb,
-            path=info.path,
-            is_resource=info.is_resource,
-            group=info.group,
-            version=info.version,
-            resource=info.resource,
-            subresource=info.subresource,
-            namespace=info.namespace,
-            name=name,
-            fields=fields,
-        ),
+    return Attributes(
+        user=user,
+        verb=verb or info.verb,
+        path=info.path,
+        is_resource=info.is_resource,
+        group=info.group,
+        version=info.version,
+        resource=info.resource,
+        subresource=info.subresource,
+        namespace=info.namespace,
+        name=name,
+        fields=fields,
     )
 
 

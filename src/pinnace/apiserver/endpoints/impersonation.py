@@ -1,17 +1,28 @@
 """Acting for somebody else: the Impersonate-* headers.
 
-The real user needs the verb `impersonate` on every name asked for. Upstream: apiserver `endpoints/filters/impersonation`.
+There are two ways to be allowed to. The old verb `impersonate` on every name asked for lets the user do whatever the other may do. The
+constrained verbs `impersonate:<mode>` let the user be the other only for requests that `impersonate-on:<mode>:<verb>` allows, in one
+of four modes: the node that a service account runs on, any node, a service account, any other user. The modes are tried in this
+order and the old way last; when all refuse, the first refusal is told. Upstream: apiserver `endpoints/filters/impersonation`, KEP-5284.
 """
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
-from pinnace.apiserver.authorization import Attributes, Authorizer, require
+from pinnace.apiserver.authorization import MASTERS, Attributes, Authorizer, attributes_of, refusal, require
+from pinnace.apiserver.authorization.roles import ACCOUNT_PREFIX
+from pinnace.apiserver.endpoints.request_info import RequestInfo
 from pinnace.component.http import Request, UserInfo
-from pinnace.machinery.errors import BadRequest
+from pinnace.machinery.errors import BadRequest, Forbidden
+from pinnace.machinery.field import go_quoted
+from pinnace.machinery.names import dns_label, dns_subdomain
 
 _PREFIX = "impersonate-"
 _EXTRA = "impersonate-extra-"
-_ACCOUNT = "system:serviceaccount:"
+_NODE_PREFIX = "system:node:"
+_NODE_NAME = "authentication.kubernetes.io/node-name"
+_AUTHENTICATION = "authentication.k8s.io"
 
 
 def is_impersonating(request: Request) -> bool:
@@ -19,68 +30,167 @@ def is_impersonating(request: Request) -> bool:
     return any(name[:12].lower() == _PREFIX for name in request.headers)
 
 
-async def impersonate(request: Request, user: UserInfo, authorizer: Authorizer) -> UserInfo:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Whom a request asks to act for."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] | None = None
+
+    @property
+    def is_name_alone(self) -> bool:
+        return not (self.uid or self.groups or self.extra)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """A constrained way of impersonation, and for whom and by whom it can be used."""
+
+    name: str
+    applies: Callable[[_Wanted, UserInfo], bool]
+
+
+_MODES = (
+    _Mode("associated-node", lambda wanted, user: wanted.is_name_alone and _runs_on(user, wanted.name)),
+    _Mode("arbitrary-node", lambda wanted, user: wanted.is_name_alone and _node(wanted.name) is not None),  # noqa: ARG005
+    _Mode("serviceaccount", lambda wanted, user: wanted.is_name_alone and _account(wanted.name) is not None),  # noqa: ARG005
+    _Mode("user-info", lambda wanted, user: _node(wanted.name) is None and _account(wanted.name) is None),  # noqa: ARG005
+)
+
+
+async def impersonate(request: Request, info: RequestInfo, user: UserInfo, authorizer: Authorizer) -> UserInfo:
     """Return who the request acts for.
 
     Raises:
         BadRequest: groups, uid or extra without a name.
         Forbidden: the user may not act for that.
     """
+    wanted = _wanted(request)
+    refused: Forbidden | None = None
+    for mode in _MODES:
+        if not mode.applies(wanted, user):
+            continue
+        asked = attributes_of(user, info, request)
+        try:
+            await require(authorizer, replace(asked, verb=f"impersonate-on:{mode.name}:{asked.verb}"))
+            await _require_all(authorizer, user, wanted, mode)
+        except Forbidden as error:
+            refused = refused or error
+        else:
+            return _become(wanted, constrained=True)
+    try:
+        await _require_all(authorizer, user, wanted, None)
+    except Forbidden as error:
+        raise refused or error from None
+    return _become(wanted, constrained=False)
+
+
+def _wanted(request: Request) -> _Wanted:
     name = request.headers.get("Impersonate-User")
     uid = request.headers.get("Impersonate-Uid")
-    groups = request.headers.get_all("Impersonate-Group")
-    extra = {
-        unquote(header[len(_EXTRA) :]).lower(): request.headers.get_all(header)
-        for header in request.headers
-        if header.lower().startswith(_EXTRA)
-    }
-    if not name:
-        listed = ", ".join(f'"{group}"' for group in groups)
-        shown = f"[]string{{{listed}}}" if groups else "[]string(nil)"
-        raise BadRequest(
-            f'requested &user.DefaultInfo{{Name:"", UID:"{uid}", Groups:{shown}, Extra:map[string][]string(nil)}} '
-            "without impersonating a user name"
-        )
-    for group, version, resource, namespace, subject in _subjects(name, uid, groups, extra):
-        attributes = Attributes(
-            user=user,
-            verb="impersonate",
-            group=group,
-            version=version,
-            resource=resource.partition("/")[0],
-            subresource=resource.partition("/")[2],
-            namespace=namespace,
-            name=subject,
-            is_resource=True,
-        )
+    groups = tuple(request.headers.get_all("Impersonate-Group"))
+    extra: dict[str, tuple[str, ...]] = {}
+    for header in dict.fromkeys(one.lower() for one in request.headers):
+        if header.startswith(_EXTRA):
+            key = unquote(header[len(_EXTRA) :])
+            extra[key] = (*extra.get(key, ()), *request.headers.get_all(header))
+    if name:
+        return _Wanted(name, uid, groups, extra)
+    shown = f"[]string{_go_words(groups)}" if groups else "[]string(nil)"
+    listed = ", ".join(f"{go_quoted(key)}:[]string{_go_words(values)}" for key, values in sorted(extra.items()))
+    shown_extra = f"map[string][]string{{{listed}}}" if extra else "map[string][]string(nil)"
+    raise BadRequest(
+        f'requested &user.DefaultInfo{{Name:"", UID:{go_quoted(uid)}, Groups:{shown}, Extra:{shown_extra}}} '
+        "without impersonating a user name"
+    )
+
+
+def _go_words(words: tuple[str, ...]) -> str:
+    return "{" + ", ".join(map(go_quoted, words)) + "}"
+
+
+async def _require_all(authorizer: Authorizer, user: UserInfo, wanted: _Wanted, mode: _Mode | None) -> None:
+    """Check that each thing about the wanted user may be taken on."""
+    for attributes in _subjects(user, wanted, mode):
+        if mode is not None:
+            _refuse_never(attributes)
         await require(authorizer, attributes)
-    return UserInfo(name, uid, _with_implied(name, groups), extra)
 
 
-def _subjects(
-    name: str, uid: str, groups: tuple[str, ...], extra: dict[str, tuple[str, ...]]
-) -> list[tuple[str, str, str, str, str]]:
-    """Return what has to be allowed: group, version, resource, namespace and name of each subject."""
-    found = []
-    if name.startswith(_ACCOUNT) and name.count(":") == 3:
-        _, _, namespace, account = name.split(":")
-        found.append(("", "v1", "serviceaccounts", namespace, account))
+def _subjects(user: UserInfo, wanted: _Wanted, mode: _Mode | None) -> Iterator[Attributes]:
+    """Yield what has to be allowed, one request a name."""
+    verb = "impersonate" if mode is None else f"impersonate:{mode.name}"
+    base = Attributes(user=user, verb=verb, version="v1", is_resource=True)
+    named = replace(base, group="" if mode is None else _AUTHENTICATION)
+    account, node = _account(wanted.name), _node(wanted.name)
+    if account is not None:
+        yield replace(named, resource="serviceaccounts", namespace=account[0], name=account[1])
+    elif mode is not None and node is not None:
+        # The node that an account runs on is known already; who may be it there may be it everywhere.
+        yield replace(named, resource="nodes", name="*" if mode.name == "associated-node" else node)
     else:
-        found.append(("", "v1", "users", "", name))
-    if uid:
-        found.append(("authentication.k8s.io", "v1", "uids", "", uid))
-    found += [("", "v1", "groups", "", group) for group in groups]
-    found += [
-        ("authentication.k8s.io", "v1", f"userextras/{key}", "", value)
-        for key, values in extra.items()
-        for value in values
-    ]
-    return found
+        yield replace(named, resource="users", name=wanted.name)
+    if wanted.uid:
+        yield replace(base, group=_AUTHENTICATION, resource="uids", name=wanted.uid)
+    for group in wanted.groups:
+        yield replace(named, resource="groups", name=group)
+    for key, values in (wanted.extra or {}).items():
+        for value in values:
+            yield replace(base, group=_AUTHENTICATION, resource="userextras", subresource=key, name=value)
 
 
-def _with_implied(name: str, groups: tuple[str, ...]) -> tuple[str, ...]:
-    implied: tuple[str, ...] = ()
-    if name.startswith(_ACCOUNT) and name.count(":") == 3 and not groups:
-        implied = ("system:serviceaccounts", f"system:serviceaccounts:{name.split(':')[2]}")
-    last = "system:unauthenticated" if name == "system:anonymous" else "system:authenticated"
-    return tuple(dict.fromkeys((*groups, *implied, last)))
+def _refuse_never(attributes: Attributes) -> None:
+    """Refuse what no role can allow in a constrained mode.
+
+    Raises:
+        Forbidden: it is one of these.
+    """
+    if attributes.resource == "groups":
+        if not attributes.name:
+            raise refusal(attributes, "impersonating the empty string group is not allowed")
+        if attributes.name == MASTERS:
+            raise refusal(attributes, "impersonating the system:masters group is not allowed")
+    if attributes.resource == "userextras":
+        bare = replace(attributes, subresource="", name="")
+        if not attributes.subresource:
+            raise refusal(bare, "impersonating the empty string key in extra is not allowed")
+        if attributes.subresource != attributes.subresource.lower():
+            key = go_quoted(attributes.subresource)
+            raise refusal(bare, f"impersonating a non-lowercase key in extra is not allowed: {key}")
+        if not attributes.name:
+            raise refusal(bare, "impersonating the empty string value in extra is not allowed")
+
+
+def _become(wanted: _Wanted, *, constrained: bool) -> UserInfo:
+    groups, account = wanted.groups, _account(wanted.name)
+    if account is not None and not groups:
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}")
+    if constrained and _node(wanted.name) is not None:
+        groups = ("system:nodes",)
+    if wanted.name == "system:anonymous":
+        groups = (*groups, "system:unauthenticated")
+    elif "system:unauthenticated" not in groups:
+        groups = (*groups, "system:authenticated")
+    return UserInfo(wanted.name, wanted.uid, tuple(dict.fromkeys(groups)), wanted.extra or {})
+
+
+def _account(name: str) -> tuple[str, str] | None:
+    """Return namespace and name of the service account that a user name is, None for any other."""
+    if not name.startswith(ACCOUNT_PREFIX):
+        return None
+    namespace, colon, account = name.removeprefix(ACCOUNT_PREFIX).partition(":")
+    return (namespace, account) if colon and not dns_label(namespace) and not dns_subdomain(account) else None
+
+
+def _node(name: str) -> str | None:
+    """Return the node that a user name is, None for any other."""
+    node = name.removeprefix(_NODE_PREFIX)
+    return node if name.startswith(_NODE_PREFIX) and not dns_subdomain(node) else None
+
+
+def _runs_on(user: UserInfo, name: str) -> bool:
+    """Tell whether a user is a service account on the node that a user name is."""
+    node = _node(name)
+    return node is not None and _account(user.name) is not None and user.extra.get(_NODE_NAME) == (node,)

@@ -3,6 +3,11 @@ import random
 
 import jwt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pinnace.api.authentication_v1 import BoundObjectReference, TokenRequest, TokenRequestSpec
 from pinnace.api.core_v1 import Node, Pod, PodSpec, Secret, ServiceAccount
@@ -275,9 +280,6 @@ def authenticator(*kinds):
 
 def der(common_name, organizations):
     authority = CertificateAuthority.create("ca", 1_700_000_000.0)
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     pem = authority.issue_client(common_name, organizations, 1_700_000_000.0).certificate_pem
     return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
@@ -288,6 +290,36 @@ async def test_certificate_says_user_groups_and_credential():
     user = await authenticator().authenticate(request)
     assert (user.name, user.groups) == ("jane", ("b", "a", "system:authenticated"))
     assert user.extra["authentication.kubernetes.io/credential-id"][0].startswith("X509SHA256=")
+
+
+def der_with_uids(*uids):
+    """A client certificate of jane's with uids in its subject."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    texts = [(NameOID.COMMON_NAME, "jane"), *((x509.ObjectIdentifier("1.3.6.1.4.1.57683.2"), uid) for uid in uids)]
+    subject = x509.Name([x509.NameAttribute(oid, text) for oid, text in texts])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    authority = CertificateAuthority.create("ca", 1_700_000_000.0)
+    pem = authority.sign_request(
+        request.public_bytes(Encoding.PEM), [ExtendedKeyUsageOID.CLIENT_AUTH], 1_700_000_000.0, lifetime_seconds=3600
+    )
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+
+
+async def test_certificate_may_say_a_uid():
+    """One uid is the user's; two are no good credential, and nobody becomes anonymous by them."""
+    request = Request("GET", "/", connection=Connection(certificate=der_with_uids("u-1")))
+    assert (await authenticator().authenticate(request)).uid == "u-1"
+    with pytest.raises(Unauthorized):
+        await authenticator().authenticate(
+            Request("GET", "/", connection=Connection(certificate=der_with_uids("u-1", "u-2")))
+        )
+
+
+async def test_request_without_credentials_is_refused_where_nobody_may_be_anonymous():
+    """With anonymous requests switched off, who shows nothing is told to."""
+    strict = RequestAuthenticator([CertificateAuthenticator()], anonymous=False)
+    with pytest.raises(Unauthorized):
+        await strict.authenticate(Request("GET", "/healthz"))
 
 
 async def test_certificate_without_a_name_is_no_credential():
