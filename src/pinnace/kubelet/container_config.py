@@ -13,7 +13,8 @@ from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.environment import ConfigError
 from pinnace.machinery import quantity
 
-_CPU_PERIOD = 100_000
+# Microseconds in which a quota counts.
+CPU_PERIOD = 100_000
 _MASKED = (
     "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
@@ -110,12 +111,22 @@ def limits(pod: core_v1.Pod, container: core_v1.Container, node_memory: int) -> 
     cpu = quantity.parse(wanted.get("cpu", most.get("cpu", "0"))).milli()
     cpu_limit = quantity.parse(most.get("cpu", "0")).milli()
     return cri.Limits(
-        cpu_shares=min(max(cpu * 1024 // 1000, 2), 262144),
-        cpu_quota=max(cpu_limit * _CPU_PERIOD // 1000, 1000) if cpu_limit else 0,
-        cpu_period=_CPU_PERIOD,
+        cpu_shares=cpu_shares(cpu),
+        cpu_quota=cpu_quota(cpu_limit) if cpu_limit else 0,
+        cpu_period=CPU_PERIOD,
         memory_bytes=quantity.parse(most.get("memory", "0")).value(),
         oom_score_adj=oom_score(pod, container, node_memory),
     )
+
+
+def cpu_shares(millis: int) -> int:
+    """Return the kernel's shares for thousandths of a core."""
+    return min(max(millis * 1024 // 1000, 2), 262144)
+
+
+def cpu_quota(millis: int) -> int:
+    """Return the microseconds of each period for thousandths of a core."""
+    return max(millis * CPU_PERIOD // 1000, 1000)
 
 
 def oom_score(pod: core_v1.Pod, container: core_v1.Container, node_memory: int) -> int:

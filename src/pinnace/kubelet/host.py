@@ -1,7 +1,8 @@
-"""What the agent stands on beside the runtime: the machine, the pods' files, the way into pods."""
+"""What the agent stands on beside the runtime: the machine, the pods' files and groups, the way into pods."""
 
 from dataclasses import dataclass
 
+from pinnace.kubelet.cgroups import PodCgroups
 from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.pod_network import PodNetwork
@@ -9,8 +10,10 @@ from pinnace.kubelet.pod_network import PodNetwork
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One node's own side."""
+    """One node's own side; `upkeep` says that it has logs, images and a disk that need looking after."""
 
     machine: Machine
     files: PodFiles
     network: PodNetwork
+    cgroups: PodCgroups
+    upkeep: bool = False

@@ -14,11 +14,16 @@ from pinnace.component.clock import Clock
 from pinnace.component.http import Request, Response, Upgrade
 from pinnace.component.identity import Identity
 from pinnace.component.logging import get_logger
+from pinnace.kubelet.admission import Refusal, admit
+from pinnace.kubelet.cgroups import KernelCgroups
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.environment import ClientSource
+from pinnace.kubelet.eviction import Evictions
+from pinnace.kubelet.garbage import Garbage
 from pinnace.kubelet.handlers import Handlers
 from pinnace.kubelet.host import Host
 from pinnace.kubelet.images import ImageManager
+from pinnace.kubelet.log_rotation import LogRotation
 from pinnace.kubelet.machine import LinuxMachine
 from pinnace.kubelet.node_status import UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
@@ -33,11 +38,10 @@ from pinnace.kubelet.server import KubeletServer
 from pinnace.kubelet.sources import OwnSources, PodHandler, Sources
 from pinnace.kubelet.status_manager import StatusManager
 from pinnace.kubelet.volumes import Volumes
-from pinnace.machinery import quantity
 from pinnace.machinery.errors import ApiError
 
 _FAST_SECONDS, _HOUSEKEEPING_SECONDS = 0.1, 2.0
-_ORPHAN_GRACE_SECONDS = 1
+_ORPHAN_GRACE_SECONDS = _EVICTION_GRACE_SECONDS = 1
 _log = get_logger("kubelet")
 Authorize = Callable[[Request], Awaitable[Response | None]]
 
@@ -62,7 +66,13 @@ class Kubelet:
         source = ClientSource(client)
         if host is None:
             volumes = Volumes(config.root_dir, client, source, clock, identity)
-            host = Host(LinuxMachine(config.root_dir), DiskFiles(config, volumes, clock), SocketNetwork())
+            host = Host(
+                LinuxMachine(config.root_dir),
+                DiskFiles(config, volumes, clock),
+                SocketNetwork(),
+                KernelCgroups(config),
+                upkeep=True,
+            )
         self._config, self._clock, self._runtime = config, clock, runtime
         self._on_pod_cidr, self._pod_cidr = on_pod_cidr, ""
         self._events = EventRecorder(client, clock, component="kubelet", host=config.node_name)
@@ -81,6 +91,7 @@ class Kubelet:
             runtime=runtime,
             images=ImageManager(runtime, source, clock),
             files=host.files,
+            cgroups=host.cgroups,
             source=source,
             events=self._events,
             handlers=Handlers(runtime, host.network, clock),
@@ -94,6 +105,21 @@ class Kubelet:
             began_at=clock.time(),
             admit=self._admit,
         )
+        images = self._node.images
+        self._host = host
+        self._garbage = Garbage(config, clock, runtime, self._pleg, images, host.machine, self._events)
+        self._evictions = Evictions(
+            config,
+            clock,
+            host.machine,
+            runtime,
+            self._pleg,
+            self._garbage,
+            self._events,
+            pods=self.pods,
+            evict=self._evict,
+        )
+        self._status.pressures = self._evictions.pressures
         self._server = KubeletServer(clock, runtime, host.files, self._pleg, self.pods, authorize)
 
     async def handle(self, request: Request) -> Response | Upgrade:
@@ -122,6 +148,12 @@ class Kubelet:
             await synced.wait()
             group.create_task(self._pleg.run(), name="kubelet pleg")
             group.create_task(self._housekeeping(), name="kubelet housekeeping")
+            if self._host.upkeep:
+                rotation = LogRotation(self._config, self._clock, self._pleg, self._runtime)
+                group.create_task(rotation.run(), name="kubelet log rotation")
+                group.create_task(self._garbage.collect_containers_regularly(), name="kubelet container garbage")
+                group.create_task(self._garbage.collect_images_regularly(), name="kubelet image garbage")
+                group.create_task(self._evictions.run(), name="kubelet evictions")
         raise AssertionError("a node's tasks do not end")
 
     async def _first_relist(self) -> None:
@@ -174,11 +206,13 @@ class Kubelet:
             worker.update(pod)
             return
         worker = self._workers[uid] = PodWorker(self._node, pod)
+        self._host.cgroups.balance(self._sources.pods())
         task = group.create_task(worker.run(), name=f"pod {pod.metadata.namespace}/{pod.metadata.name}")
         task.add_done_callback(lambda _: self._left(uid))
 
     def _left(self, uid: str) -> None:
         self._workers.pop(uid, None)
+        self._host.cgroups.balance(self._sources.pods())
         self._statuses.forget(uid)
         self._orphaned.set()
 
@@ -216,38 +250,14 @@ class Kubelet:
         await self._node.files.remove_volumes(uid)
         await self._pleg.refresh(uid)
 
-    def _admit(self, pod: core_v1.Pod) -> tuple[str, str] | None:
-        """Return why this node cannot take a pod; None when it can."""
-        node = self._status.node
-        others = [
-            other
-            for other in self._sources.pods()
-            if other.metadata.uid != pod.metadata.uid and other.status.phase not in {"Succeeded", "Failed"}
-        ]
-        if node is not None:
-            labels = node.metadata.labels or {}
-            if any(labels.get(key) != value for key, value in (pod.spec.node_selector or {}).items()):
-                text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-                return "NodeAffinity", text
-        has = self._status.allocatable
-        if len(others) + 1 > int(has["pods"]):
-            return "OutOfpods", _lacking("pods", 1, len(others), int(has["pods"]))
-        for name in ("cpu", "memory"):
-            wanted, used = _request(pod, name), sum(_request(other, name) for other in others)
-            most = quantity.parse(has[name]).milli() if name == "cpu" else quantity.parse(has[name]).value()
-            if wanted and wanted + used > most:
-                return f"OutOf{name}", _lacking(name, wanted, used, most)
-        return None
+    def _evict(self, pod: core_v1.Pod, message: str) -> None:
+        if (worker := self._workers.get(pod.metadata.uid)) is not None:
+            worker.evict(message, _EVICTION_GRACE_SECONDS)
+
+    def _admit(self, pod: core_v1.Pod) -> Refusal | None:
+        others = [other for other in self._sources.pods() if other.metadata.uid != pod.metadata.uid]
+        return admit(pod, others, self._status.node, self._status.allocatable)
 
     def _about(self) -> core_v1.Node:
         assert self._status.node is not None
         return self._status.node
-
-
-def _request(pod: core_v1.Pod, name: str) -> int:
-    amounts = [quantity.parse(each.resources.requests.get(name, "0")) for each in pod.spec.containers or ()]
-    return sum(amount.milli() if name == "cpu" else amount.value() for amount in amounts)
-
-
-def _lacking(name: str, wanted: int, used: int, most: int) -> str:
-    return f"Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {most}"

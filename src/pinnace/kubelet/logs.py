@@ -1,5 +1,6 @@
 """Reads container logs as the runtime writes them: `<time> <stdout|stderr> <F|P> <text>`. Upstream: cri-client `pkg/logs/logs.go`."""
 
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -24,19 +25,27 @@ class LogOptions:
 
 
 async def read(path: Path, options: LogOptions, clock: Clock, running: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """Yield the text of a log; while following, until the container has ended and all was read."""
+    """Yield the text of a log; while following, until the container has ended and all was read, also across rotations."""
     left = options.limit_bytes
-    with path.open("rb") as file:
+    file = path.open("rb")
+    try:
         if options.tail_lines is not None:
             file.seek(_tail_offset(path, options.tail_lines))
-        rest = b""
+        rest, rotated = b"", False
         while True:
             alive = options.follow and running()
             data = file.read(_CHUNK_BYTES)
             if not data:
-                if not alive:
+                if rotated:
+                    file.close()
+                    file, rotated = path.open("rb"), False
+                elif options.follow and _is_rotated(path, file.fileno()):
+                    # Once there is a new file the old one is complete, but not yet read to its end.
+                    rotated = True
+                elif not alive:
                     return
-                await clock.sleep(_LOOK_SECONDS)
+                else:
+                    await clock.sleep(_LOOK_SECONDS)
                 continue
             *lines, rest = (rest + data).split(b"\n")
             text = b"".join(_shown(line, options) for line in lines)
@@ -47,6 +56,15 @@ async def read(path: Path, options: LogOptions, clock: Clock, running: Callable[
                 yield text
             if left == 0:
                 return
+    finally:
+        file.close()
+
+
+def _is_rotated(path: Path, file: int) -> bool:
+    try:
+        return path.stat().st_ino != os.fstat(file).st_ino
+    except OSError:
+        return False
 
 
 def _tail_offset(path: Path, count: int) -> int:

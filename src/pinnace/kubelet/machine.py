@@ -4,12 +4,31 @@ import os
 import platform
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pinnace.api import core_v1
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """How full a file system is; all zero where nobody knows."""
+
+    capacity_bytes: int = 0
+    available_bytes: int = 0
+    inodes: int = 0
+    inodes_free: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much memory there is and can still be given; all zero where nobody knows."""
+
+    capacity_bytes: int = 0
+    available_bytes: int = 0
 
 
 class Machine(Protocol):
@@ -23,6 +42,14 @@ class Machine(Protocol):
     def info(self) -> core_v1.NodeSystemInfo:
         """Return what it is; runtime and agent versions are left to the caller."""
 
+    @abstractmethod
+    def disk(self) -> Disk:
+        """Return how full the file system is that pods and images fill."""
+
+    @abstractmethod
+    def memory(self) -> Memory:
+        """Return how much memory is left, not counting what the kernel can take back."""
+
 
 class LinuxMachine(Machine):
     """This machine; `root` lies on the disk that pods may fill."""
@@ -30,6 +57,7 @@ class LinuxMachine(Machine):
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._root = root
+        self._info: core_v1.NodeSystemInfo | None = None
 
     def capacity(self) -> Mapping[str, str]:
         memory = next(
@@ -44,7 +72,23 @@ class LinuxMachine(Machine):
             "memory": f"{memory}Ki",
         }
 
+    def disk(self) -> Disk:
+        found = os.statvfs(self._root)
+        size = found.f_frsize
+        return Disk(found.f_blocks * size, found.f_bavail * size, found.f_files, found.f_favail)
+
+    def memory(self) -> Memory:
+        lines = dict(line.partition(":")[::2] for line in _read("/proc/meminfo").splitlines())
+        total, available = (int(lines.get(key, "0 kB").split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+        return Memory(total, available)
+
     def info(self) -> core_v1.NodeSystemInfo:
+        if self._info is None:
+            self._info = self._read_info()
+        return self._info
+
+    @staticmethod
+    def _read_info() -> core_v1.NodeSystemInfo:
         release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
         machine = platform.machine()
         return core_v1.NodeSystemInfo(

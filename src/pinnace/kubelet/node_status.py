@@ -4,7 +4,7 @@ The status is computed every 10 s and written when it changed, or after 5 minute
 `kubelet_node_status.go`, `nodestatus/setters.go`, component-helpers `lease/controller.go`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -21,16 +21,21 @@ from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 UPDATE_SECONDS, REPORT_SECONDS, LEASE_SECONDS = 10.0, 300.0, 40
 LEASE_NAMESPACE = "kube-node-lease"
 _MAX_IMAGES, _MAX_NAMES = 50, 5
-_PRESSURES = (
-    (
-        "MemoryPressure",
-        "KubeletHasSufficientMemory",
-        "kubelet has sufficient memory available",
-        "NodeHasSufficientMemory",
+# Of each pressure: reason, message and event when it is not there, then when it is.
+_PRESSURES = {
+    "MemoryPressure": (
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"),
     ),
-    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
-    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
-)
+    "DiskPressure": (
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"),
+    ),
+    "PIDPressure": (
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"),
+    ),
+}
 _log = get_logger("node-status")
 
 
@@ -41,11 +46,16 @@ def allocatable(has: Mapping[str, str]) -> dict[str, str]:
     return {**has, "ephemeral-storage": str(disk - disk // 10), "memory": f"{max(0, memory - 100 * 1024)}Ki"}
 
 
-def conditions(old: Iterable[core_v1.NodeCondition], health: Health | None, now: float) -> list[core_v1.NodeCondition]:
-    """Return the node's conditions, Ready last; those of others are kept."""
+def conditions(
+    old: Iterable[core_v1.NodeCondition], health: Health | None, now: float, pressures: frozenset[str] = frozenset()
+) -> list[core_v1.NodeCondition]:
+    """Return the node's conditions, Ready last; those of others are kept. `pressures` are the ones that are true."""
     before = {item.type: item for item in old}
     stamp = timestamps.format(now)
-    own = [(kind, "False", reason, message) for kind, reason, message, _ in _PRESSURES]
+    own = []
+    for kind, texts in _PRESSURES.items():
+        reason, message, _ = texts[kind in pressures]
+        own.append((kind, "True" if kind in pressures else "False", reason, message))
     problems = _problems(health)
     if problems:
         text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
@@ -99,6 +109,8 @@ class NodeStatus:
         self._reported = 0.0
         self._lease: coordination_v1.Lease | None = None
         self.health: Health | None = None
+        # The pressures that are there; set by who watches over them.
+        self.pressures: Callable[[], frozenset[str]] = frozenset
         self.node: core_v1.Node | None = None
         has = {**machine.capacity(), "pods": str(config.max_pods)}
         self.capacity, self.allocatable = has, allocatable(has)
@@ -198,7 +210,7 @@ class NodeStatus:
                 kubelet_endpoint=core_v1.DaemonEndpoint(port=self._config.port)
             ),
             images=_image_list(present),
-            conditions=tuple(conditions(node.status.conditions, self.health, self._clock.time())),
+            conditions=tuple(conditions(node.status.conditions, self.health, self._clock.time(), self.pressures())),
         )
 
     def _labels(self) -> dict[str, str]:
@@ -216,15 +228,22 @@ class NodeStatus:
         """Send the events that a change of conditions calls for."""
         assert self.node is not None
         name = self._config.node_name
-        about = core_v1.Node(kind="Node", api_version="v1", metadata=meta_v1.ObjectMeta(name=name, uid=name))
+        node = about(name)
         before = {item.type: item.status for item in old.status.conditions}
-        for kind, _, _, reason in _PRESSURES:
-            if kind not in before:
-                self._events.event(about, "Normal", reason, f"Node {name} status is now: {reason}")
-        now = next((item.status for item in self.node.status.conditions if item.type == "Ready"), "")
+        after = {item.type: item.status for item in self.node.status.conditions}
+        for kind, texts in _PRESSURES.items():
+            if before.get(kind) != after.get(kind):
+                reason = texts[after.get(kind) == "True"][2]
+                self._events.event(node, "Normal", reason, f"Node {name} status is now: {reason}")
+        now = after.get("Ready", "")
         if "Ready" in before and before["Ready"] != now:
             reason = "NodeReady" if now == "True" else "NodeNotReady"
-            self._events.event(about, "Normal", reason, f"Node {name} status is now: {reason}")
+            self._events.event(node, "Normal", reason, f"Node {name} status is now: {reason}")
+
+
+def about(name: str) -> core_v1.Node:
+    """Return a node as events are about it: by its name, which stands for its UID, too."""
+    return core_v1.Node(kind="Node", api_version="v1", metadata=meta_v1.ObjectMeta(name=name, uid=name))
 
 
 def _without_heartbeats(status: core_v1.NodeStatus) -> core_v1.NodeStatus:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pinnace.api import core_v1
 from pinnace.client import Client, EventRecorder
 from pinnace.component.clock import Clock
+from pinnace.kubelet.admission import Refusal
+from pinnace.kubelet.cgroups import PodCgroups
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.environment import PodFacts, Source
 from pinnace.kubelet.handlers import Handlers
@@ -28,6 +30,7 @@ class Node:
     runtime: ContainerRuntime
     images: ImageManager
     files: PodFiles
+    cgroups: PodCgroups
     source: Source
     events: EventRecorder
     handlers: Handlers
@@ -40,7 +43,7 @@ class Node:
     allocatable: Mapping[str, str]
     # When the agent began, in seconds since the epoch.
     began_at: float
-    admit: Callable[[core_v1.Pod], tuple[str, str] | None]
+    admit: Callable[[core_v1.Pod], Refusal | None]
 
 
 class PodContext:

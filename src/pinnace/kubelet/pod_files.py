@@ -186,9 +186,3 @@ def _remove_traces(config: KubeletConfig, pod: core_v1.Pod) -> None:
         for link in config.container_log_links.glob(f"{pod.metadata.name}_{pod.metadata.namespace}_*.log"):
             if link.is_symlink() and link.readlink().is_relative_to(folder):
                 link.unlink(missing_ok=True)
-    below = making.cgroup_parent(config, pod).lstrip("/")
-    for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")):
-        try:
-            (top / below).rmdir()
-        except OSError:
-            continue

@@ -14,6 +14,7 @@ from pinnace.kubelet.runtime import Instance, PodRecord, State
 from pinnace.machinery import timestamps
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+DISRUPTION = "DisruptionTarget"
 TERMINAL = ("Succeeded", "Failed")
 
 
@@ -31,6 +32,8 @@ class Observed:
     ended: bool = False
     reason: str = ""
     message: str = ""
+    # Ended by the agent for the good of the node.
+    disrupted: bool = False
 
 
 def make(pod: core_v1.Pod, seen: Observed, now: float) -> core_v1.PodStatus:
@@ -72,7 +75,8 @@ def make(pod: core_v1.Pod, seen: Observed, now: float) -> core_v1.PodStatus:
         ephemeral_container_statuses=ephemeral,
     )
     ready = sandbox is not None and sandbox.ready and (bool(sandbox.ips) or host_network)
-    return replace(status, conditions=_conditions(pod, status, initial, regular, now, sandbox_ready=ready))
+    made = _conditions(pod, status, initial, regular, now, sandbox_ready=ready)
+    return replace(status, conditions=(*made, *_disruption(pod, seen, now)))
 
 
 def _container(
@@ -252,6 +256,21 @@ def _conditions(
             )
         )
     return tuple(made)
+
+
+def _disruption(pod: core_v1.Pod, seen: Observed, now: float) -> tuple[core_v1.PodCondition, ...]:
+    if not seen.disrupted or any(item.type == DISRUPTION for item in pod.status.conditions):
+        return ()
+    return (
+        core_v1.PodCondition(
+            type=DISRUPTION,
+            status="True",
+            reason="TerminationByKubelet",
+            message=seen.message,
+            last_transition_time=timestamps.format(now),
+            observed_generation=pod.metadata.generation,
+        ),
+    )
 
 
 def _initialized(phase: str, incomplete: list[str]) -> tuple[str, bool, str, str]:

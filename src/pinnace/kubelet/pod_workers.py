@@ -50,6 +50,7 @@ class PodWorker(ProbeListener):
         self._removed = self._ended = self._gone = self._admitted = False
         # Reason and message of a pod that failed as a whole.
         self._failure = ("", "")
+        self._grace_override: int | None = None
         self._unhealthy: dict[str, Verdict] = {}
 
     @property
@@ -72,6 +73,14 @@ class PodWorker(ProbeListener):
         self._removed = True
         self._wake.set()
         self._interrupt()
+
+    def evict(self, message: str, grace_seconds: int) -> None:
+        """End the pod for the good of the node; harmless when it is ending already."""
+        if self._failure == ("", "") and not self._ended:
+            self._failure, self._grace_override = ("Evicted", message), grace_seconds
+            self._context.event("Warning", "Evicted", message)
+            self._wake.set()
+            self._interrupt()
 
     def poke(self) -> None:
         """Look again soon: something changed in the runtime."""
@@ -128,7 +137,7 @@ class PodWorker(ProbeListener):
 
     async def _sync(self) -> float:
         context, node = self._context, self._node
-        if not await self._admit():
+        if self._failure != ("", "") or not await self._admit():
             return await self._finish()
         if self._seconds_left() <= 0:
             text = "Pod was active on the node longer than the specified deadline"
@@ -157,8 +166,8 @@ class PodWorker(ProbeListener):
         if not self._admitted and not self._context.record.sandboxes and pod.status.phase not in pod_status.TERMINAL:
             refused = self._node.admit(pod)
             if refused is not None:
-                self._context.event("Warning", *refused)
-                self._failure = (refused[0], f"Pod was rejected: {refused[1]}")
+                self._context.event("Warning", refused.reason, refused.message)
+                self._failure = (refused.reason, f"Pod was rejected: {refused.message}")
                 return False
         self._admitted = True
         return True
@@ -204,6 +213,7 @@ class PodWorker(ProbeListener):
                     await node.runtime.stop_container(run.id, _CHANGED_SANDBOX_GRACE_SECONDS)
             await node.runtime.end_sandbox(current.id, remove=False)
         attempt = current.attempt + 1 if current is not None else 0
+        node.cgroups.create(context.pod)
         try:
             await node.runtime.run_sandbox(making.sandbox(node.config, context.pod, attempt))
         except RuntimeFailure as error:
@@ -260,7 +270,8 @@ class PodWorker(ProbeListener):
     async def _end_containers(self) -> None:
         context, node = self._context, self._node
         node.prober.spare(context.uid)
-        await kill_pod(context, context.grace_seconds())
+        grace = context.grace_seconds()
+        await kill_pod(context, grace if self._grace_override is None else min(grace, self._grace_override))
         node.prober.forget(context.uid)
         if not self._removed:
             self._report(ended=True)
@@ -276,6 +287,7 @@ class PodWorker(ProbeListener):
         for sandbox in context.record.sandboxes:
             await node.runtime.end_sandbox(sandbox.id, remove=True)
         await context.refresh()
+        node.cgroups.remove(context.pod)
         await node.files.remove(context.pod)
         node.images.forget(context.uid)
         if not self._removed:
@@ -301,6 +313,7 @@ class PodWorker(ProbeListener):
             ended=ended,
             reason=self._failure[0],
             message=self._failure[1],
+            disrupted=self._grace_override is not None and ended,
             unready=node.prober.unready(context.pod),
             unstarted=node.prober.unstarted(context.pod),
         )

@@ -229,6 +229,18 @@ class Executed:
     output: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a running container has used up to a moment; nanoseconds, bytes and pieces."""
+
+    container_id: str
+    at: int
+    cpu_nanos: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    inodes: int = 0
+
+
 class PodRecords(Protocol):
     """What the runtime has."""
 
@@ -247,6 +259,10 @@ class PodRecords(Protocol):
         Ends when the runtime cannot tell any more (the caller asks again, and looks at everything meanwhile) and raises
         RuntimeFailure when it never can.
         """
+
+    @abstractmethod
+    async def usage(self) -> Sequence[Usage]:
+        """Return what all running containers have used."""
 
 
 class ContainerRuntime(Protocol):

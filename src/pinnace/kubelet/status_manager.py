@@ -15,7 +15,7 @@ from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError
 from pinnace.component.logging import get_logger
-from pinnace.kubelet.pod_status import OWN_CONDITIONS
+from pinnace.kubelet.pod_status import DISRUPTION, OWN_CONDITIONS
 from pinnace.machinery.errors import ApiError, Conflict, NotFound
 
 _RETRY = Backoff(0.1, 10.0)
@@ -123,7 +123,13 @@ class StatusManager:
 def merged(theirs: core_v1.PodStatus, ours: core_v1.PodStatus) -> core_v1.PodStatus:
     """Return our status with the conditions and fields that are not the agent's as the API server has them."""
     foreign = tuple(item for item in theirs.conditions if item.type not in OWN_CONDITIONS)
-    own = tuple(item for item in ours.conditions if item.type in OWN_CONDITIONS)
+    # A disruption is told by whoever sees it first.
+    kept = {item.type for item in foreign}
+    own = tuple(
+        item
+        for item in ours.conditions
+        if item.type in OWN_CONDITIONS or (item.type == DISRUPTION and DISRUPTION not in kept)
+    )
     return replace(
         ours,
         conditions=(*foreign, *own),

@@ -312,7 +312,7 @@ async def test_images_are_found_or_fail_to_come(runtime: Runtime) -> None:
     assert any(image.id == present.id for image in await runtime.images())
     assert await runtime.image("registry.invalid/no:1") is None
     with pytest.raises(RuntimeFailure, match=r"registry\.invalid"):
-        await runtime.pull("registry.invalid/no:1", "", "")
+        await runtime.pull("registry.invalid/no:1", None)
 
 
 async def test_runtime_says_how_it_is(runtime: Runtime) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pinnace.kubelet.cri import api_pb2
-from pinnace.kubelet.runtime import ContainerConfig, Image, SandboxConfig
+from pinnace.kubelet.runtime import ContainerConfig, Image, SandboxConfig, Usage
 
 # The generated module makes its classes at run time, so that no type checker sees them.
 _pb: Any = api_pb2
@@ -25,6 +25,18 @@ def image(item: Any) -> Image:
         size_bytes=item.size,
         user=item.uid.value if item.HasField("uid") else None,
         username=item.username,
+    )
+
+
+def usage(item: Any) -> Usage:
+    """Return what a container has used."""
+    return Usage(
+        container_id=item.attributes.id,
+        at=item.cpu.timestamp,
+        cpu_nanos=item.cpu.usage_core_nano_seconds.value,
+        memory_bytes=item.memory.working_set_bytes.value,
+        disk_bytes=item.writable_layer.used_bytes.value,
+        inodes=item.writable_layer.inodes_used.value,
     )
 
 

@@ -35,6 +35,7 @@ from pinnace.kubelet.runtime import (
     Sandbox,
     SandboxConfig,
     State,
+    Usage,
 )
 
 # The generated module makes its classes at run time, so that no type checker sees them.
@@ -83,6 +84,10 @@ class CriRuntime(Runtime):
                 self._exits[event.id] = event
             if event.id in self._owners:
                 yield self._owners[event.id]
+
+    async def usage(self) -> Sequence[Usage]:
+        answer = await self._calls.runtime("ListContainerStats", _pb.ListContainerStatsRequest())
+        return [messages.usage(item) for item in answer.stats]
 
     async def run_sandbox(self, config: SandboxConfig) -> str:
         answer = await self._calls.runtime(

@@ -10,6 +10,7 @@ Annotations `simulated.pinnace.dev/<what>` hold for every container of the pod, 
     log                  what it writes to its log when it starts
     message              its termination message
     ready-after-seconds, live-for-seconds   when probes over the network begin and cease to be answered
+    cpu-usage, memory-usage   what it uses, as quantities
     exec-exit-code, exec-output   how every command that is run in it ends, and what it writes
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from pinnace.kubelet.runtime import ContainerConfig
 from pinnace.kubelet.simulated.shell import Deed, interpret
+from pinnace.machinery import quantity
 
 ANNOTATION_PREFIX = "simulated.pinnace.dev/"
 
@@ -36,6 +38,8 @@ class Behaviour:
     message: str = ""
     ready_after_seconds: float = 0.0
     live_for_seconds: float | None = None
+    cpu_cores: float = 0.0
+    memory_bytes: int = 0
     executed: Deed | None = None
 
 
@@ -78,6 +82,8 @@ def behaviour(
         message=told("message") or "",
         ready_after_seconds=seconds("ready-after-seconds", 0.0) or 0.0,
         live_for_seconds=seconds("live-for-seconds", None),
+        cpu_cores=quantity.parse(told("cpu-usage") or "0").milli() / 1000,
+        memory_bytes=quantity.parse(told("memory-usage") or "0").value(),
         executed=executed,
     )
 

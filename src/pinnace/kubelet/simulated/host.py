@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from pinnace.api import core_v1
+from pinnace.kubelet.cgroups import PodCgroups
 from pinnace.kubelet.environment import ConfigError, PodFacts, Source
 from pinnace.kubelet.logs import LogOptions
-from pinnace.kubelet.machine import Machine
+from pinnace.kubelet.machine import Disk, Machine, Memory
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.pod_network import HttpAnswer, HttpCall, PodNetwork
 from pinnace.kubelet.runtime import Instance, Mount
@@ -67,6 +68,12 @@ class SimulatedMachine(Machine):
 
     def info(self) -> core_v1.NodeSystemInfo:
         return self._info
+
+    def disk(self) -> Disk:
+        return Disk()
+
+    def memory(self) -> Memory:
+        return Memory()
 
 
 class SimulatedFiles(PodFiles):
@@ -171,6 +178,19 @@ class SimulatedNetwork(PodNetwork):
     async def health(self, host: str, port: int, service: str) -> str:
         await self.connect(host, port)
         return "SERVING"
+
+
+class NoCgroups(PodCgroups):
+    """No control groups."""
+
+    def create(self, pod: core_v1.Pod) -> None:
+        return
+
+    def balance(self, pods: Iterable[core_v1.Pod]) -> None:
+        return
+
+    def remove(self, pod: core_v1.Pod) -> None:
+        return
 
 
 def _require(keys: set[str], items: Iterable[core_v1.KeyToPath], what: str, *, optional: bool) -> None:

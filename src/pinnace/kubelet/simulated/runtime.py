@@ -34,9 +34,10 @@ from pinnace.kubelet.runtime import (
     Sandbox,
     SandboxConfig,
     State,
+    Usage,
 )
 from pinnace.kubelet.simulated.behaviour import Behaviour, behaviour
-from pinnace.kubelet.simulated.host import SimulatedFiles, SimulatedMachine, SimulatedNetwork
+from pinnace.kubelet.simulated.host import NoCgroups, SimulatedFiles, SimulatedMachine, SimulatedNetwork
 from pinnace.kubelet.simulated.shell import Deed, interpret
 
 VERSION = "simulated://1.0"
@@ -114,7 +115,7 @@ class SimulatedRuntime(Runtime):
             architecture=self._simulation.architecture,
             source=self._random,
         )
-        return Host(machine, SimulatedFiles(self, ClientSource(client)), SimulatedNetwork(self))
+        return Host(machine, SimulatedFiles(self, ClientSource(client)), SimulatedNetwork(self), NoCgroups())
 
     # Records
 
@@ -268,6 +269,19 @@ class SimulatedRuntime(Runtime):
 
     async def remove_image(self, image_id: str) -> None:
         self._images = {name: image for name, image in self._images.items() if image.id != image_id}
+
+    async def usage(self) -> Sequence[Usage]:
+        now = self._now()
+        return [
+            Usage(
+                container_id=each.instance.id,
+                at=now,
+                cpu_nanos=int((now - each.instance.started_at) * each.behaviour.cpu_cores),
+                memory_bytes=each.behaviour.memory_bytes,
+            )
+            for each in self._containers.values()
+            if each.instance.state is State.RUNNING
+        ]
 
     # Streams
 
