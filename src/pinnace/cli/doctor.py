@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from pinnace.cluster.config import API_PORT
-from pinnace.cluster.ports import free_port
+from pinnace.cluster.ports import API_PORT, free_port
 
 
 @dataclass(frozen=True, slots=True)

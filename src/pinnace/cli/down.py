@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from pinnace.cli.options import cluster_options, fail, paths_of
-from pinnace.cli.process import stop
+from pinnace.cli.process import ServerFailed, stop
 from pinnace.client.kubeconfig import KubeconfigError, forget, user_file
+from pinnace.cluster.cluster_dns import DnsFiles, stop_dns
 from pinnace.cluster.cni import pod_network
 from pinnace.cluster.containerd import Containerd
 from pinnace.cluster.containerd_cleanup import remove, stop_containers
@@ -22,9 +23,9 @@ from pinnace.component.clock import RealClock
 def down(name: str, data_dir: Path | None) -> None:
     """Stop the cluster; its state is kept, and `pinnace up` resumes it."""
     paths = paths_of(name, data_dir)
-    stopped = stop(paths)
+    stopped = _stop(paths)
     if paths.is_cluster():
-        asyncio.run(stop_containers(_containerd(paths), RealClock()))
+        asyncio.run(_stop_node(paths))
     click.echo(f"{name}: stopped" if stopped else f"{name}: was not running", err=True)
 
 
@@ -36,10 +37,11 @@ def delete(name: str, data_dir: Path | None) -> None:
     existed = paths.root.exists()
     if existed and not paths.is_cluster():
         fail(f"{paths.root} does not look like a cluster's folder, and was left alone")
-    stop(paths)
+    _stop(paths)
     try:
         if existed:
             network = pod_network(paths.root)
+            asyncio.run(stop_dns(DnsFiles(paths.root / "dns"), RealClock()))
             left = asyncio.run(remove(_containerd(paths), paths.root, network, f"/{network.name}", RealClock()))
             if left:
                 fail(f"not everything is gone, and {paths.root} was kept: {'; '.join(left)}")
@@ -48,6 +50,18 @@ def delete(name: str, data_dir: Path | None) -> None:
     except (OSError, KubeconfigError) as error:
         fail(f"not everything is gone: {error}")
     click.echo(f"{name}: deleted" if existed else f"{name}: there was nothing to delete", err=True)
+
+
+async def _stop_node(paths: ClusterPaths) -> None:
+    await stop_dns(DnsFiles(paths.root / "dns"), RealClock())
+    await stop_containers(_containerd(paths), RealClock())
+
+
+def _stop(paths: ClusterPaths) -> bool:
+    try:
+        return stop(paths)
+    except ServerFailed as error:
+        fail(str(error))
 
 
 def _containerd(paths: ClusterPaths) -> Containerd:

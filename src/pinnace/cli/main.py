@@ -15,6 +15,7 @@ COMMANDS = {
     "kubeconfig": ("kubeconfig", "Print the administrator's kubeconfig, or merge it into yours."),
     "server": ("server", "Run the cluster in the foreground."),
     "apiserver": ("server", "Run the API server alone, in the foreground."),
+    "dns": ("dns", "Run cluster DNS alone, in the foreground."),
     "kubectl": ("kubectl", "Run kubectl against the cluster."),
     "doctor": ("doctor", "Check what this machine has, and say how to mend what is missing."),
 }

@@ -6,13 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
-from pinnace.cluster.allinone import ServerState, is_locked
 from pinnace.cluster.paths import ClusterPaths
+from pinnace.cluster.server_state import ServerState, answers, is_locked, locked, running_state, server_process
 
 T = TypeVar("T")
 
@@ -24,56 +23,85 @@ class ServerFailed(Exception):
     """The server ended instead of answering; the text is its last word."""
 
 
-def running_state(paths: ClusterPaths) -> ServerState | None:
-    """Return what the running server says of itself, None when none runs or it is still starting."""
-    if not is_locked(paths):
-        return None
-    try:
-        return msgspec.json.decode(paths.state.read_bytes(), type=ServerState)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
+def answering_state(paths: ClusterPaths) -> ServerState | None:
+    """Return what the running server says of itself once it answers; None when none runs.
+
+    A server that is on its way up is waited for, and so is the end of one that was killed this moment.
+
+    Raises:
+        ServerFailed: one runs and does not answer.
+    """
+
+    def look() -> bool:
+        state = running_state(paths)
+        return answers(state) if state is not None else not is_locked(paths)
+
+    if not _wait(look, START_LIMIT_SECONDS):
+        raise ServerFailed(
+            f"a server runs on {paths.root} and does not answer: see {paths.log}, and stop it with `pinnace down`"
+        )
+    return running_state(paths)
 
 
 def start(paths: ClusterPaths, arguments: list[str]) -> ServerState:
-    """Start a server in its own session, and return once it answers.
+    """Start a server in its own session, and return once it answers; interrupted, it takes the server back.
 
     Raises:
         ServerFailed: it did not.
+        ClusterError: another command starts one.
     """
     paths.make()
-    with paths.log.open("ab") as log:
+    with locked(paths) as descriptor, paths.log.open("ab") as log:
         begin = log.tell()
+        paths.state.unlink(missing_ok=True)
         process = subprocess.Popen(
-            [sys.executable, "-m", "pinnace.cli.main", *arguments],
+            [sys.executable, "-m", "pinnace.cli.main", *arguments, "--lock-descriptor", str(descriptor)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=(descriptor,),
             cwd="/",
         )
 
-    def look() -> ServerState | None:
-        if process.poll() is not None:
-            raise ServerFailed(_last_word(paths.log, begin))
-        return running_state(paths)
+        def look() -> ServerState | None:
+            if process.poll() is not None:
+                raise ServerFailed(_last_word(paths.log, begin))
+            return running_state(paths)
 
-    state = _wait(look, START_LIMIT_SECONDS)
-    if state is None:
-        process.terminate()
-        raise ServerFailed(f"the server did not answer within {START_LIMIT_SECONDS:.0f} s; its log is {paths.log}")
-    return state
+        try:
+            state = _wait(look, START_LIMIT_SECONDS)
+        except KeyboardInterrupt:
+            _end(process.pid)
+            raise
+        if state is None:
+            _end(process.pid)
+            raise ServerFailed(f"the server did not answer within {START_LIMIT_SECONDS:.0f} s; its log is {paths.log}")
+        return state
 
 
 def stop(paths: ClusterPaths) -> bool:
-    """Stop the server of a cluster and wait until it has ended; tell whether one ran."""
-    state = running_state(paths)
-    if state is None:
+    """Stop the server of a cluster and wait until it has ended; tell whether one ran.
+
+    Raises:
+        ServerFailed: somebody holds the folder and is no server.
+    """
+    if not is_locked(paths):
         return False
-    os.kill(state.pid, signal.SIGTERM)
-    if not _wait(lambda: _has_ended(state.pid), STOP_LIMIT_SECONDS):
-        os.kill(state.pid, signal.SIGKILL)
-        _wait(lambda: _has_ended(state.pid), STOP_LIMIT_SECONDS)
-    return True
+    if _wait(lambda: server_process(paths) or not is_locked(paths), STOP_LIMIT_SECONDS):
+        if pid := server_process(paths):
+            _end(pid)
+        if _wait(lambda: not is_locked(paths), STOP_LIMIT_SECONDS):
+            return True
+    raise ServerFailed(f"{paths.lock} is held by a process that is no server: find it with `fuser {paths.lock}`")
+
+
+def _end(pid: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        if _wait(lambda: _has_ended(pid), STOP_LIMIT_SECONDS):
+            return
 
 
 def _has_ended(pid: int) -> bool:

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from dataclasses import replace
-from pathlib import Path
+from typing import Never
 
 import click
 
 from pinnace import VERSION
-from pinnace.cli.options import cluster_options, fail, paths_of, serving_options
-from pinnace.cluster.allinone import ClusterError, cluster
-from pinnace.cluster.config import API_PORT, ClusterConfig, RuntimeKind, StoreKind
-from pinnace.cluster.paths import ForeignFolder
+from pinnace.cli.options import Serving, fail, serving_options
+from pinnace.cluster.allinone import cluster
+from pinnace.cluster.config import ClusterConfig, RuntimeKind, StoreKind
+from pinnace.cluster.paths import ClusterPaths, ForeignFolder
+from pinnace.cluster.ports import API_PORT
+from pinnace.cluster.server_state import ClusterError
 from pinnace.component.clock import RealClock
 from pinnace.component.identity import system_identity
 from pinnace.component.logging import configure
@@ -21,39 +23,31 @@ from pinnace.store.interface import StoreError
 
 
 @click.command()
-@cluster_options
 @serving_options
-def server(
-    name: str, data_dir: Path | None, port: int | None, address: str, store: str, runtime: str, *, keep_history: bool
-) -> None:
+@click.option("--lock-descriptor", type=int, hidden=True, help="The folder's lock, which `pinnace up` hands on.")
+def server(serving: Serving, lock_descriptor: int | None) -> None:
     """Run the cluster in the foreground until it is told to stop."""
-    _run(_config(name, data_dir, port, address, store, runtime, keep_history=keep_history))
+    _run(replace(_config(serving), lock_descriptor=lock_descriptor))
 
 
 @click.command()
-@cluster_options
 @serving_options
-def apiserver(
-    name: str, data_dir: Path | None, port: int | None, address: str, store: str, runtime: str, *, keep_history: bool
-) -> None:
+def apiserver(serving: Serving) -> None:
     """Run the API server alone in the foreground until it is told to stop."""
-    if runtime == "containerd":
+    if serving.runtime not in {"auto", "none"}:
         raise click.UsageError("an API server alone has no node: leave --runtime out, or use `pinnace server`")
-    config = _config(name, data_dir, port, address, store, "none", keep_history=keep_history)
-    _run(replace(config, with_controllers=False, with_scheduler=False))
+    _run(replace(_config(serving), runtime=RuntimeKind.NONE, with_controllers=False, with_scheduler=False))
 
 
-def _config(
-    name: str, data_dir: Path | None, port: int | None, address: str, store: str, runtime: str, *, keep_history: bool
-) -> ClusterConfig:
+def _config(serving: Serving) -> ClusterConfig:
     return ClusterConfig(
-        name=name,
-        data_dir=paths_of(name, data_dir).root,
-        port=API_PORT if port is None else port,
-        address=address,
-        store=StoreKind(store),
-        runtime=RuntimeKind(runtime),
-        keep_history=keep_history,
+        name=serving.name,
+        data_dir=serving.paths.root,
+        port=API_PORT if serving.port is None else serving.port,
+        address=serving.address,
+        store=StoreKind(serving.store),
+        runtime=RuntimeKind(serving.runtime),
+        keep_history=serving.keep_history,
     )
 
 
@@ -76,12 +70,20 @@ def _run(config: ClusterConfig) -> None:
 
 async def _serve(config: ClusterConfig) -> None:
     with handle_termination() as termination:
-        async with cluster(config, RealClock(), system_identity(), VERSION) as url:
-            folder = paths_of(config.name, config.data_dir)
-            click.echo(f"Kubernetes {VERSION} answers at {url}", err=True)
-            click.echo(f"  kubeconfig   {folder.admin_kubeconfig}", err=True)
-            click.echo(f"  certificates {folder.pki}/ca.crt, admin.crt, admin.key", err=True)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(_cluster(config), name="cluster")
             await termination.wait_terminated()
+            task.cancel()
+
+
+async def _cluster(config: ClusterConfig) -> Never:
+    async with cluster(config, RealClock(), system_identity(), VERSION) as url:
+        paths = ClusterPaths(config.data_dir)
+        click.echo(f"Kubernetes {VERSION} answers at {url}", err=True)
+        click.echo(f"  kubeconfig   {paths.admin_kubeconfig}", err=True)
+        click.echo(f"  certificates {paths.pki}/ca.crt, admin.crt, admin.key", err=True)
+        await asyncio.Event().wait()
+    raise AssertionError("a cluster ends by cancellation")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from pinnace.cli.options import cluster_options, paths_of
-from pinnace.cli.process import running_state
+from pinnace.cluster.server_state import running_state
 
 
 @click.command()

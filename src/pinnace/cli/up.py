@@ -1,65 +1,28 @@
 """`pinnace up`: a cluster in the background, ready when the command returns."""
 
 import time
-from pathlib import Path
 
 import click
 
-from pinnace.cli.options import cluster_options, fail, paths_of, serving_options
-from pinnace.cli.process import ServerFailed, running_state, start
-from pinnace.client.kubeconfig import KubeconfigError, access, merge, user_file
-from pinnace.cluster.config import API_PORT
+from pinnace.cli.options import Serving, fail, serving_options
+from pinnace.cli.process import ServerFailed, answering_state, start
 from pinnace.cluster.paths import ForeignFolder
-from pinnace.cluster.ports import free_port
+from pinnace.cluster.ports import API_PORT, free_port
+from pinnace.cluster.server_state import ClusterError, ServerState
 
 
 @click.command()
-@cluster_options
 @serving_options
 @click.option("--use", is_flag=True, help="Make the cluster's context the current one of your kubeconfig.")
-def up(
-    name: str,
-    data_dir: Path | None,
-    port: int | None,
-    address: str,
-    store: str,
-    runtime: str,
-    *,
-    keep_history: bool,
-    use: bool,
-) -> None:
-    """Start (or resume) a cluster in the background and wait until it answers."""
+def up(serving: Serving, *, use: bool) -> None:
+    """Start (or resume) a cluster in the background and wait until it answers.
+
+    Prints where it is, and puts a context named after it into your kubeconfig. Starting what runs already is harmless, and so is
+    interrupting this command: the next one goes on from there.
+    """
     begin = time.monotonic()  # noqa: TID251 - for the user's eyes
-    paths = paths_of(name, data_dir)
-    state = running_state(paths)
-    if state is None:
-        chosen = free_port(API_PORT) if port is None else port
-        arguments = ["server", "--name", name, "--data-dir", str(paths.root), "--port", str(chosen)]
-        arguments += [
-            "--address",
-            address,
-            "--store",
-            store,
-            "--runtime",
-            runtime,
-            *(["--keep-history"] if keep_history else []),
-        ]
-        try:
-            state = start(paths, arguments)
-        except (ServerFailed, ForeignFolder) as error:
-            fail(str(error))
-        except (FileExistsError, NotADirectoryError) as error:
-            fail(f"{error.filename}: something else is in the way: choose another --data-dir")
-        except PermissionError as error:
-            fail(f"{error.filename}: permission denied: become root, or choose another --data-dir")
-        done = "started"
-    else:
-        done = "already running"
-    try:
-        merge(user_file(), name, access(paths.admin_kubeconfig), use=use)
-        told = f"context {name!r} in {user_file()}"
-    except (KubeconfigError, OSError) as error:
-        told = f"{paths.admin_kubeconfig} (yours was left alone: {error})"
+    state, done = _running_or_started(serving)
+    told = _into_kubeconfig(serving, use=use)
     seconds = time.monotonic() - begin  # noqa: TID251 - for the user's eyes
     click.echo(f"✓ API server, controllers and scheduler {done} in {seconds:.2f} s at {state.server}", err=True)
     if state.node:
@@ -67,4 +30,33 @@ def up(
     if state.note:
         click.echo(f"! {state.note}", err=True)
     click.echo(f"✓ kubeconfig: {told}", err=True)
-    click.echo(f"  next: kubectl --context {name} get namespaces", err=True)
+    click.echo(f"  next: kubectl --context {serving.name} get namespaces", err=True)
+
+
+def _running_or_started(serving: Serving) -> tuple[ServerState, str]:
+    try:
+        state = answering_state(serving.paths)
+        if state is not None:
+            return state, "already running"
+        port = free_port(API_PORT) if serving.port is None else serving.port
+        return start(serving.paths, ["server", *serving.arguments(port)]), "started"
+    except (ServerFailed, ClusterError, ForeignFolder) as error:
+        fail(str(error))
+    except (FileExistsError, NotADirectoryError) as error:
+        fail(f"{error.filename}: something else is in the way: choose another --data-dir")
+    except PermissionError as error:
+        fail(f"{error.filename}: permission denied: become root, or choose another --data-dir")
+    except OSError as error:
+        fail(f"{error.filename or serving.paths.root}: {error.strerror}: make room, or choose another --data-dir")
+
+
+def _into_kubeconfig(serving: Serving, *, use: bool) -> str:
+    """Tell where the way in is: in the user's kubeconfig, or beside it if that cannot be read or written."""
+    from pinnace.client.kubeconfig import KubeconfigError, access, merge, user_file  # noqa: PLC0415 - as late as it is needed
+
+    own = serving.paths.admin_kubeconfig
+    try:
+        merge(user_file(), serving.name, access(own), use=use)
+    except (KubeconfigError, OSError) as error:
+        return f"{own} (yours was left alone: {error})"
+    return f"context {serving.name!r} in {user_file()}"

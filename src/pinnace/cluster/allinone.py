@@ -7,16 +7,13 @@ Shutdown is the reverse, by the nesting alone. The components reach the API serv
 
 import asyncio
 import errno
-import fcntl
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Never
-
-import msgspec
 
 from pinnace import VERSION
 from pinnace.apiserver.compose import api_server
@@ -30,6 +27,7 @@ from pinnace.cluster.containerd_config import ContainerdError, detect
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ClusterPki, load_or_create, local_addresses, server_names
 from pinnace.cluster.ports import free_port
+from pinnace.cluster.server_state import ClusterError, ServerState, announced, locked, sign
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.http.server import serve
@@ -49,52 +47,6 @@ RENEWAL_PERIOD_SECONDS = 3600.0 * 6
 _log = get_logger("cluster")
 
 
-class ClusterError(Exception):
-    """A cluster that cannot start; the text says what, why, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerState:
-    """What a running server leaves for the commands to find."""
-
-    pid: int
-    server: str
-    version: str
-    node: str = ""
-    note: str = ""
-
-
-@contextmanager
-def locked(paths: ClusterPaths) -> Iterator[None]:
-    """Be the one server of a data folder.
-
-    Raises:
-        ClusterError: another one runs.
-    """
-    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ClusterError(f"a server already runs on {paths.root}: stop it with `pinnace down`") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_locked(paths: ClusterPaths) -> bool:
-    """Tell whether a server runs on a data folder; looking leaves no trace in it."""
-    if not paths.lock.exists():
-        return False
-    try:
-        with locked(paths):
-            return False
-    except ClusterError:
-        return True
-    except FileNotFoundError:
-        return False
-
-
 @asynccontextmanager
 async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, version: str) -> AsyncIterator[str]:
     """Run a cluster while the body runs; gives the API server's URL once it is ready.
@@ -107,7 +59,8 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
         config = replace(config, port=free_port())
     paths = ClusterPaths(config.data_dir)
     paths.make()
-    with locked(paths):
+    with locked(paths, config.lock_descriptor) as lock:
+        sign(lock)
         names = (*server_names(SERVICE_ADDRESS),)
         pki = load_or_create(paths.pki, clock.time(), names=names)
         context = server_context(pki.server, pki.authority.certificate_pem)
@@ -143,12 +96,8 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                     _components(config, server.handle, clock, pki, store),
                     _node(config, server.handle, clock, identity, pki, kubelets) as (node, note),
                 ):
-                    state = ServerState(os.getpid(), url, version, node, note)
-                    paths.state.write_bytes(msgspec.json.encode(state))
-                    try:
+                    with announced(paths, ServerState(os.getpid(), url, version, node, note)):
                         yield url
-                    finally:
-                        paths.state.unlink(missing_ok=True)
 
 
 def admin_access(pki: ClusterPki, url: str) -> Access:
@@ -226,7 +175,8 @@ async def _node(
 
     try:
         files = nodes.NodeFiles(config.data_dir)
-        async with nodes.node(files, pki, handler, clock, identity, VERSION) as (name, handle):
+        url = f"https://127.0.0.1:{config.port}"
+        async with nodes.node(files, pki, handler, clock, identity, VERSION, url) as (name, handle):
             kubelets[name] = handle
             admin = UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated"))
             ready = await nodes.wait_ready(Client(InProcessTransport(handler, admin)), name, clock)

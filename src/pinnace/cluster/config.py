@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-API_PORT = 6443
-SERVICE_RANGE, SERVICE_ADDRESS = "10.96.0.0/16", "10.96.0.1"
+from pinnace.cluster.ports import API_PORT
+
+SERVICE_RANGE, SERVICE_ADDRESS, DNS_ADDRESS = "10.96.0.0/16", "10.96.0.1", "10.96.0.10"
+CLUSTER_DOMAIN = "cluster.local"
 CLUSTER_RANGE = "10.244.0.0/16"
 
 
@@ -17,10 +19,11 @@ class StoreKind(StrEnum):
 
 
 class RuntimeKind(StrEnum):
-    """What runs pods on this machine: containers, nothing, or containers where the machine can."""
+    """What this machine is as a node: one with containers, a simulated one, none; auto: containers where it can, else simulated."""
 
     AUTO = "auto"
     CONTAINERD = "containerd"
+    SIMULATED = "simulated"
     NONE = "none"
 
 
@@ -37,6 +40,7 @@ class ClusterConfig:
         keep_history: never forget old revisions.
         runtime: what this machine is as a node.
         with_controllers, with_scheduler: what runs beside the API server.
+        lock_descriptor: the folder's lock, when the command that started this process has taken it.
     """
 
     name: str
@@ -48,3 +52,4 @@ class ClusterConfig:
     runtime: RuntimeKind = RuntimeKind.AUTO
     with_controllers: bool = True
     with_scheduler: bool = True
+    lock_descriptor: int | None = None

@@ -46,7 +46,7 @@ class Detached:
         # Not a Popen: that one warns when it is forgotten while its process lives, and living on is the purpose here.
         self._child = os.posix_spawn(
             program,
-            [Path(program).name, *arguments],
+            [program, *arguments],  # Python finds its environment by the path in its first word
             {**os.environ, "PATH": path},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -1,13 +1,12 @@
 """The node that this machine is: its containerd, images, network and kubelet, as one block inside the server's.
 
-    containerd ▷ images ▷ CRI ▷ kubelet and its HTTPS server
+    containerd ▷ images ▷ DNS ▷ CRI ▷ service proxy ▷ kubelet and its HTTPS server
 
-When the block ends, containerd and containers stay; the next block finds them. The kubelet's server admits the API server and the
+When the block ends, containerd, containers, DNS and the proxy's rules stay; the next block finds them. The kubelet's server admits the API server and the
 administrators, by certificate; everybody else is refused before any path is looked at.
 """
 
 import asyncio
-import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,10 +16,13 @@ from pathlib import Path
 from pinnace.api.core_v1 import Node
 from pinnace.client import Client, InProcessTransport
 from pinnace.cluster import cni
+from pinnace.cluster.cluster_dns import DnsFiles, NodeDns
+from pinnace.cluster.config import CLUSTER_DOMAIN, DNS_ADDRESS
 from pinnace.cluster.containerd import Containerd
 from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.images import Images
 from pinnace.cluster.pki import KUBELET_CLIENT, MASTERS, ClusterPki, local_addresses
+from pinnace.cluster.ports import KUBELET_PORT, free_port
 from pinnace.cluster.service_proxy import service_proxy
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, Request, Response, UserInfo
@@ -33,7 +35,6 @@ from pinnace.kubelet.cri import CriRuntime
 from pinnace.machinery.errors import ApiError
 from pinnace.network.node_condition import report_network_up
 
-KUBELET_PORT = 10250
 # Seconds for a node to become Ready before the cluster is declared usable without it.
 READY_LIMIT_SECONDS, _LOOK_SECONDS = 30.0, 0.05
 _log = get_logger("cluster")
@@ -48,6 +49,10 @@ class NodeFiles:
     @property
     def containerd(self) -> ContainerdPaths:
         return ContainerdPaths(self.root / "containerd")
+
+    @property
+    def dns(self) -> DnsFiles:
+        return DnsFiles(self.root / "dns")
 
     @property
     def kubelet(self) -> Path:
@@ -77,9 +82,9 @@ def node_name() -> str:
 
 @asynccontextmanager
 async def node(
-    files: NodeFiles, pki: ClusterPki, handler: Handler, clock: Clock, identity: Identity, version: str
+    files: NodeFiles, pki: ClusterPki, handler: Handler, clock: Clock, identity: Identity, version: str, url: str
 ) -> AsyncIterator[tuple[str, Handler]]:
-    """Run this machine as a node while the body runs; gives its name and its kubelet.
+    """Run this machine as a node while the body runs; gives its name and its kubelet. The API server answers at `url`, too.
 
     Raises:
         ContainerdError: the runtime cannot be started, or its images cannot be made.
@@ -90,6 +95,10 @@ async def node(
     for failure in imported.failures:
         _log.warning("image archive left out", reason=failure)
     address = next(iter(local_addresses()), "127.0.0.1")
+
+    admin = Client(InProcessTransport(handler, UserInfo("kubernetes-admin", groups=(MASTERS,))))
+    dns = NodeDns(files.dns, clock, node=name, host=address, service_address=DNS_ADDRESS)
+    await dns.announce(admin, await dns.start(pki, url))
 
     user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
     network_client = Client(InProcessTransport(handler, user), user_agent="pinnace-network")
@@ -102,7 +111,7 @@ async def node(
         pair = pki.authority.issue_server(
             f"system:node:{name}", [name, address], clock.time(), organizations=["system:nodes"]
         )
-        port = _free_port(KUBELET_PORT)
+        port = free_port(KUBELET_PORT)
         kubelet = Kubelet(
             KubeletConfig(
                 node_name=name,
@@ -110,6 +119,8 @@ async def node(
                 root_dir=files.kubelet,
                 log_dir=files.pod_logs,
                 cgroup_root=files.cgroup,
+                cluster_dns=(DNS_ADDRESS,),
+                cluster_domain=CLUSTER_DOMAIN,
                 port=port,
                 version=version,
             ),
@@ -162,17 +173,3 @@ async def _is_ready(client: Client, name: str) -> bool:
     except ApiError:
         return False
     return any(condition.type == "Ready" and condition.status == "True" for condition in found.status.conditions)
-
-
-def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                continue
-            return int(probe.getsockname()[1])
-    return wanted

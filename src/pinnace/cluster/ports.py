@@ -1,6 +1,9 @@
-"""Finding a port to listen on."""
+"""Ports to listen on."""
 
 import socket
+
+# Upstream's ports of the API server and of the node agent.
+API_PORT, KUBELET_PORT = 6443, 10250
 
 
 def free_port(wanted: int = 0) -> int:
