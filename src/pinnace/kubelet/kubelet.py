@@ -35,7 +35,9 @@ from pinnace.kubelet.prober import Prober
 from pinnace.kubelet.probes import Probes
 from pinnace.kubelet.runtime import Runtime, RuntimeFailure
 from pinnace.kubelet.server import KubeletServer
+from pinnace.kubelet.server_auth import ServerAuth
 from pinnace.kubelet.sources import OwnSources, PodHandler, Sources
+from pinnace.kubelet.stats import Stats
 from pinnace.kubelet.status_manager import StatusManager
 from pinnace.kubelet.volumes import Volumes
 from pinnace.machinery.errors import ApiError
@@ -120,7 +122,9 @@ class Kubelet:
             evict=self._evict,
         )
         self._status.pressures = self._evictions.pressures
-        self._server = KubeletServer(clock, runtime, host.files, self._pleg, self.pods, authorize)
+        stats = Stats(config.node_name, clock, runtime, self._pleg, host.machine, self.pods)
+        auth = authorize or ServerAuth(client, clock, config.node_name)
+        self._server = KubeletServer(clock, runtime, host.files, self._pleg, stats, self.pods, auth)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer a request to this node's port."""

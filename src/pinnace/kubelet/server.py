@@ -1,10 +1,10 @@
 """What the node answers on its port: logs, commands, connections, pods, health.
 
-Whoever serves it says through `authorize` who may ask; without one, only callers that carry a verified certificate or an in-process
-identity are let in. Upstream: kubelet `server/server.go`.
+`authorize` says who may ask, before any path is looked at. Upstream: kubelet `server/server.go`.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import unquote
 
@@ -26,9 +26,11 @@ from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_containers import find
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.runtime import Instance, RuntimeFailure, State, Streams
+from pinnace.kubelet.stats import Stats
 from pinnace.machinery import timestamps
 
 _TEXT = Headers([("Content-Type", "text/plain; charset=utf-8")])
+_PROMETHEUS = Headers([("Content-Type", "text/plain; version=0.0.4; charset=utf-8")])
 _JSON = Headers([("Content-Type", "application/json")])
 _log = get_logger("kubelet-server")
 
@@ -42,12 +44,13 @@ class KubeletServer:
         streams: Streams,
         files: PodFiles,
         pleg: Pleg,
+        stats: Stats,
         pods: Callable[[], Sequence[core_v1.Pod]],
-        authorize: Callable[[Request], Awaitable[Response | None]] | None,
+        authorize: Callable[[Request], Awaitable[Response | None]],
     ) -> None:
         self._clock, self._streams, self._files = clock, streams, files
         self._pleg, self._pods = pleg, pods
-        self._authorize = authorize or _only_the_api_server
+        self._stats, self._authorize = stats, authorize
         self._group: asyncio.TaskGroup | None = None
 
     def carry_in(self, group: asyncio.TaskGroup) -> None:
@@ -64,8 +67,11 @@ class KubeletServer:
             case ["healthz", *_]:
                 return Response(200, _TEXT, b"ok")
             case ["pods"]:
-                listed = core_v1.PodList(kind="PodList", api_version="v1", items=tuple(self._pods()))
-                return Response(200, _JSON, codec.encode(listed))
+                return _pod_list(self._pods())
+            case ["runningpods"]:
+                return _pod_list([pod for pod in self._pods() if self._pleg.record(pod.metadata.uid).instances])
+            case ["stats", "summary"] | ["metrics", "resource"]:
+                return await self._usage(request, parts[0])
             case ["containerLogs", namespace, name, container]:
                 return self._logs(request, namespace, name, container)
             case ["exec" | "attach" as verb, namespace, name, *_, container]:
@@ -75,6 +81,15 @@ class KubeletServer:
             case ["portForward", namespace, name, *_]:
                 return await self._forward(request, namespace, name)
         return Response(404, _TEXT, b"404 page not found\n")
+
+    async def _usage(self, request: Request, what: str) -> Response:
+        try:
+            if what == "metrics":
+                return Response(200, _PROMETHEUS, (await self._stats.metrics()).encode())
+            only = request.param("only_cpu_and_memory") == "true"
+            return Response(200, _JSON, json.dumps(await self._stats.summary(only_cpu_and_memory=only)).encode())
+        except RuntimeFailure as error:
+            return _text(500, str(error))
 
     def _logs(self, request: Request, namespace: str, name: str, container: str) -> Response:
         pod = self._pod(namespace, name)
@@ -189,13 +204,6 @@ async def _carry(streams: Streams, sandbox_id: str, port: int, stream: DuplexStr
         await stream.close()
 
 
-async def _only_the_api_server(request: Request) -> Response | None:
-    connection = request.connection
-    if connection.user is not None or connection.certificate is not None:
-        return None
-    return _text(401, "Unauthorized")
-
-
 def _no_log(pod: core_v1.Pod, container: str, *, previous: bool) -> str:
     name = pod.metadata.name
     if previous:
@@ -211,6 +219,10 @@ def _no_log(pod: core_v1.Pod, container: str, *, previous: bool) -> str:
             }.get(reason, reason)
             return f'container "{container}" in pod "{name}" is waiting to start: {text}'
     return f'container "{container}" in pod "{name}" is not available'
+
+
+def _pod_list(pods: Sequence[core_v1.Pod]) -> Response:
+    return Response(200, _JSON, codec.encode(core_v1.PodList(kind="PodList", api_version="v1", items=tuple(pods))))
 
 
 def _text(status: int, text: str) -> Response:

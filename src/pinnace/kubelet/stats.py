@@ -1,0 +1,158 @@
+"""What the node and its pods use: `/stats/summary` as JSON, `/metrics/resource` for Prometheus.
+
+The numbers are the runtime's own; a rate of processor use is the difference of two looks. Upstream: kubelet `server/stats/summary.go`,
+`metrics/collectors/resource_metrics.go`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pinnace.api import core_v1
+from pinnace.component.clock import Clock
+from pinnace.kubelet.machine import Machine
+from pinnace.kubelet.pleg import Pleg
+from pinnace.kubelet.runtime import Instance, PodRecords, State, Usage
+from pinnace.machinery import timestamps
+
+# A rate over less than this says nothing.
+_LEAST_NANOS = 100_000_000
+
+
+class Stats:
+    """The numbers of one node."""
+
+    def __init__(
+        self,
+        node_name: str,
+        clock: Clock,
+        records: PodRecords,
+        pleg: Pleg,
+        machine: Machine,
+        pods: Callable[[], Sequence[core_v1.Pod]],
+    ) -> None:
+        self._node_name, self._clock = node_name, clock
+        self._records, self._pleg, self._machine, self._pods = records, pleg, machine, pods
+        self._began = timestamps.format(clock.time())
+        self._last: dict[str, Usage] = {}
+        self._rates: dict[str, int] = {}
+
+    async def summary(self, *, only_cpu_and_memory: bool = False) -> dict[str, Any]:
+        """Return the node's summary; errors as for the runtime's `usage`."""
+        usage = await self._look()
+        pods = [self._pod(pod, usage, only_cpu_and_memory=only_cpu_and_memory) for pod in self._pods()]
+        memory, disk = self._machine.memory(), self._machine.disk()
+        used = memory.capacity_bytes - memory.available_bytes
+        now = timestamps.format(self._clock.time())
+        node: dict[str, Any] = {
+            "nodeName": self._node_name,
+            "startTime": self._began,
+            "cpu": _total(pods, "cpu", now, "usageNanoCores", "usageCoreNanoSeconds"),
+            "memory": {"time": now, "availableBytes": memory.available_bytes, "workingSetBytes": used},
+        }
+        if not only_cpu_and_memory:
+            fs = {
+                "time": now,
+                "availableBytes": disk.available_bytes,
+                "capacityBytes": disk.capacity_bytes,
+                "usedBytes": disk.capacity_bytes - disk.available_bytes,
+                "inodesFree": disk.inodes_free,
+                "inodes": disk.inodes,
+                "inodesUsed": disk.inodes - disk.inodes_free,
+            }
+            node |= {"fs": fs, "runtime": {"imageFs": fs, "containerFs": fs}}
+        return {"node": node, "pods": pods}
+
+    async def metrics(self) -> str:
+        """Return processor and memory of node, pods and containers in Prometheus' text format."""
+        summary = await self.summary(only_cpu_and_memory=True)
+        lines: dict[str, list[str]] = {name: [] for name in _METRICS}
+
+        def put(level: str, labels: str, found: Mapping[str, Any]) -> None:
+            if "cpu" in found:
+                seconds = found["cpu"]["usageCoreNanoSeconds"] / 1e9
+                lines[f"{level}_cpu_usage_seconds_total"].append(f"{labels} {seconds}")
+                lines[f"{level}_memory_working_set_bytes"].append(f"{labels} {found['memory']['workingSetBytes']}")
+
+        put("node", "", summary["node"])
+        for pod in summary["pods"]:
+            ref = pod["podRef"]
+            of_pod = f'namespace="{ref["namespace"]}",pod="{ref["name"]}"'
+            put("pod", f"{{{of_pod}}}", pod)
+            for container in pod["containers"]:
+                labels = f'{{container="{container["name"]}",{of_pod}}}'
+                put("container", labels, container)
+                started = timestamps.parse(container["startTime"])
+                lines["container_start_time_seconds"].append(f"{labels} {started}")
+        lines["resource_scrape_error"].append(" 0")
+        return "".join(
+            f"# HELP {name} [STABLE] {text}\n# TYPE {name} {kind}\n"
+            + "".join(f"{name}{line}\n" for line in lines[name])
+            for name, (kind, text) in _METRICS.items()
+            if lines[name]
+        )
+
+    async def _look(self) -> dict[str, Usage]:
+        found = {each.container_id: each for each in await self._records.usage()}
+        for key, new in found.items():
+            old = self._last.get(key)
+            if old is None:
+                self._last[key] = new
+            elif new.at - old.at >= _LEAST_NANOS:
+                self._rates[key] = max(new.cpu_nanos - old.cpu_nanos, 0) * 1_000_000_000 // (new.at - old.at)
+                self._last[key] = new
+        self._last = {key: value for key, value in self._last.items() if key in found}
+        self._rates = {key: value for key, value in self._rates.items() if key in found}
+        return found
+
+    def _pod(self, pod: core_v1.Pod, usage: Mapping[str, Usage], *, only_cpu_and_memory: bool) -> dict[str, Any]:
+        meta = pod.metadata
+        runs = [run for run in self._pleg.record(meta.uid).instances if run.state is State.RUNNING]
+        containers = [
+            self._container(run, usage[run.id], only_cpu_and_memory=only_cpu_and_memory)
+            for run in runs
+            if run.id in usage
+        ]
+        now = timestamps.format(self._clock.time())
+        made: dict[str, Any] = {
+            "podRef": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+            "startTime": pod.status.start_time,
+            "containers": containers,
+        }
+        if containers:
+            made["cpu"] = _total(containers, "cpu", now, "usageNanoCores", "usageCoreNanoSeconds")
+            made["memory"] = _total(containers, "memory", now, "workingSetBytes")
+        return made
+
+    def _container(self, run: Instance, usage: Usage, *, only_cpu_and_memory: bool) -> dict[str, Any]:
+        at = timestamps.format(usage.at / 1e9)
+        made: dict[str, Any] = {
+            "name": run.name,
+            "startTime": timestamps.format(run.started_at / 1e9),
+            "cpu": {
+                "time": at,
+                "usageNanoCores": self._rates.get(run.id, 0),
+                "usageCoreNanoSeconds": usage.cpu_nanos,
+            },
+            "memory": {"time": at, "workingSetBytes": usage.memory_bytes},
+        }
+        if not only_cpu_and_memory:
+            made["rootfs"] = {"time": at, "usedBytes": usage.disk_bytes, "inodesUsed": usage.inodes}
+        return made
+
+
+_METRICS = {
+    f"{level}_{name}": (kind, f"{text} of the {level}")
+    for level in ("container", "pod", "node")
+    for name, kind, text in (
+        ("cpu_usage_seconds_total", "counter", "Cumulative processor time in core-seconds"),
+        ("memory_working_set_bytes", "gauge", "Current working set in bytes"),
+    )
+} | {
+    "container_start_time_seconds": ("gauge", "Start time of the container in seconds since the epoch"),
+    "resource_scrape_error": ("gauge", "1 if there was an error while getting container metrics, 0 otherwise"),
+}
+
+
+def _total(parts: Iterable[Mapping[str, Any]], what: str, now: str, *names: str) -> dict[str, Any]:
+    having = [part[what] for part in parts if what in part]
+    return {"time": now, **{name: sum(part[name] for part in having) for name in names}}
