@@ -6,6 +6,7 @@ A kind that is not here behaves as `DEFAULT`: stored and served whole, with the 
 from collections.abc import Mapping
 from typing import Any
 
+from pinnace.apiserver.registry.admissionregistration import policies, webhooks
 from pinnace.apiserver.registry.apiregistration import api_service
 from pinnace.apiserver.registry.apps import daemon_set, deployment, replica_set
 from pinnace.apiserver.registry.certificates import certificate_signing_request
@@ -87,4 +88,10 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("resource.k8s.io", "resourceclaims"): resource_claim.STRATEGY,
     ("resource.k8s.io", "resourceclaimtemplates"): resource_claim_template.STRATEGY,
     ("resource.k8s.io", "resourceslices"): resource_slice.STRATEGY,
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): policies.MUTATING,
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): policy_bindings.MUTATING,
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): webhooks.MUTATING,
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"): policies.VALIDATING,
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"): policy_bindings.VALIDATING,
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): webhooks.VALIDATING,
 }

@@ -106,9 +106,9 @@ STRATEGY: Strategy[Deployment] = Strategy(
     generation=generation,
     columns=(
         columns.NAME,
-        Column("Ready"),
-        Column("Up-to-date"),
-        Column("Available"),
+        Column("Ready", description="How many pods are ready."),
+        Column("Up-to-date", description="How many pods have the current template."),
+        Column("Available", description="How many pods are available."),
         columns.AGE,
         *columns.CONTAINERS,
         columns.SELECTOR,

@@ -52,9 +52,9 @@ STRATEGY: Strategy[ReplicaSet] = Strategy(
     generation=spec_changed,
     columns=(
         columns.NAME,
-        Column("Desired", "integer"),
-        Column("Current", "integer"),
-        Column("Ready", "integer"),
+        Column("Desired", "integer", description="How many pods are wanted."),
+        Column("Current", "integer", description="How many pods there are."),
+        Column("Ready", "integer", description="How many pods are ready."),
         columns.AGE,
         *columns.CONTAINERS,
         columns.SELECTOR,

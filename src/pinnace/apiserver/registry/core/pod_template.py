@@ -31,6 +31,11 @@ STRATEGY: Strategy[PodTemplate] = Strategy(
     default=default,
     generation=generation,
     delete_returns_object=True,
-    columns=(columns.NAME, Column("Containers"), Column("Images"), Column("Pod Labels")),
+    columns=(
+        columns.NAME,
+        Column("Containers", description="Names of the template's containers."),
+        Column("Images", description="Images of the template's containers."),
+        Column("Pod Labels", description="The template's labels."),
+    ),
     cells=cells,
 )

@@ -88,6 +88,11 @@ STRATEGY: Strategy[Secret] = Strategy(
     validate=validate,
     validate_update=validate_update,
     selectable=Selectable(fields={"type": lambda obj: obj.type}, unknown=unknown_field_own_table),
-    columns=(columns.NAME, Column("Type"), Column("Data"), columns.AGE),
+    columns=(
+        columns.NAME,
+        Column("Type", description="What it is for."),
+        Column("Data", description="How many keys it has."),
+        columns.AGE,
+    ),
     cells=cells,
 )
