@@ -1,13 +1,12 @@
 """Writes Events about objects, so that people see what a component did and why.
 
-The same event again is counted up on the one there is, as client-go does; writing never fails the work it tells of. Upstream:
+Events that are alike are counted, combined or dropped (`event_correlation.py`); writing never fails the work it tells of. Upstream:
 client-go `tools/record`.
 """
 
 import asyncio
 import itertools
-from collections import OrderedDict
-from typing import Any
+from typing import Any, Never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 from pinnace.api import core_v1
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.api.resources import by_type
+from pinnace.client.event_correlation import Correlated, EventCorrelator
 from pinnace.client.rest import Client
 from pinnace.component.clock import Clock, Hold
 from pinnace.component.http import HttpError
@@ -23,8 +23,8 @@ from pinnace.machinery import timestamps
 from pinnace.machinery.errors import ApiError, NotFound
 
 _log = get_logger("events")
-# Events whose counts are remembered, and those that may wait to be written; the oldest give way.
-REMEMBERED, WAITING_LIMIT = 4096, 1000
+# Events that may wait to be written.
+WAITING_LIMIT = 1000
 # Bytes; upstream's limit on an event's text.
 MESSAGE_LIMIT = 1024
 
@@ -36,7 +36,7 @@ class EventRecorder:
         self._client = client
         self._clock = clock
         self._source = core_v1.EventSource(component=component, host=host)
-        self._known: OrderedDict[tuple[str, ...], core_v1.Event] = OrderedDict()
+        self._correlator = EventCorrelator()
         self._waiting: list[core_v1.Event] = []
         # Several events may fall on one instant of a virtual clock, and need names of their own.
         self._order = itertools.count()
@@ -54,7 +54,7 @@ class EventRecorder:
             self._hold = self._clock.hold("event recorder")
         self._arrived.set()
 
-    async def run(self) -> None:
+    async def run(self) -> Never:
         """Write events for ever."""
         while True:
             await self._arrived.wait()
@@ -85,38 +85,28 @@ class EventRecorder:
         )
 
     async def _write(self, event: core_v1.Event) -> None:
-        about = event.involved_object
-        key = (
-            about.kind,
-            about.namespace,
-            about.name,
-            about.uid,
-            about.field_path,
-            event.type,
-            event.reason,
-            event.message,
-        )
-        known = self._known.pop(key, None)
-        try:
-            if known is not None:
-                change = {"count": known.count + 1, "lastTimestamp": event.last_timestamp}
-                try:
-                    event = await self._client.patch(
-                        core_v1.Event, known.metadata.name, change, namespace=known.metadata.namespace
-                    )
-                except NotFound:
-                    event = await self._create(event)
-            else:
-                event = await self._create(event)
-        except (ApiError, HttpError, OSError, TimeoutError) as error:
-            _log.debug("event not written", reason=event.reason, object=about.name, error=str(error))
+        correlated = self._correlator.correlate(event, self._clock.monotonic())
+        if correlated is None:
             return
-        self._known[key] = event
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        try:
+            stored = await self._store(correlated)
+        except (ApiError, HttpError, OSError, TimeoutError) as error:
+            _log.debug("event not written", reason=event.reason, object=event.involved_object.name, error=str(error))
+            return
+        self._correlator.written(correlated, stored)
 
-    async def _create(self, event: core_v1.Event) -> core_v1.Event:
-        return await self._client.create(event)
+    async def _store(self, correlated: Correlated) -> core_v1.Event:
+        event = correlated.event
+        if correlated.known is None:
+            return await self._client.create(event)
+        change = {"count": event.count, "lastTimestamp": event.last_timestamp, "message": event.message}
+        metadata = event.metadata
+        try:
+            return await self._client.patch(core_v1.Event, metadata.name, change, namespace=metadata.namespace)
+        except NotFound:
+            # It has expired; the count goes on.
+            fresh = ObjectMeta(name=metadata.name, namespace=metadata.namespace)
+            return await self._client.create(replace(event, metadata=fresh))
 
 
 def reference(obj: Struct, field_path: str = "") -> core_v1.ObjectReference:

@@ -2,7 +2,8 @@
 
 The cache follows the server: list, then watch from the list's version; when the watch ends it is taken up where it stopped, and
 when that is too long ago everything is listed anew and the handlers are told the difference. Handlers run in the order of events,
-in one uninterrupted step each. Upstream: client-go `tools/cache` (reflector.go, shared_informer.go).
+in one uninterrupted step each; one that raises is logged and counted, and neither the cache nor another handler notices. Upstream:
+client-go `tools/cache` (reflector.go, shared_informer.go).
 """
 
 import asyncio
@@ -17,12 +18,14 @@ from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError
 from pinnace.component.logging import get_logger
+from pinnace.component.metrics import Metrics
 from pinnace.machinery.errors import ApiError, Expired
 from pinnace.machinery.meta import key as key_of
 
 T = TypeVar("T", bound=Struct)
 
-_RETRY = Backoff(0.2, 30.0)
+# Upstream's reflector: from 800 ms to 30 s, doubled, with a jitter of up to the whole delay.
+_RETRY, _JITTER = Backoff(0.8, 30.0), 1.0
 # Seconds from which on a watch that ended counts as one that worked.
 _LASTING_SECONDS = 1.0
 _log = get_logger("informer")
@@ -31,10 +34,14 @@ IndexFunction = Callable[[Any], Iterable[str]]
 
 
 class Cache(Generic[T]):
-    """Objects by key (`namespace/name`), with indexes; what it gives out is shared and never changed."""
+    """Objects by key (`namespace/name`), with indexes; what it gives out is shared and never changed.
+
+    Everything comes in the order in which it arrived first; an update keeps its place.
+    """
 
     def __init__(self) -> None:
         self._objects: dict[str, T] = {}
+        self._namespaces: dict[str, dict[str, T]] = {}
         self._functions: dict[str, IndexFunction] = {}
         self._indexes: dict[str, dict[str, dict[str, None]]] = {}
 
@@ -49,10 +56,8 @@ class Cache(Generic[T]):
 
     def list(self, namespace: str | None = None) -> list[T]:
         """Return all objects, or those of a namespace."""
-        if namespace is None:
-            return list(self._objects.values())
-        prefix = f"{namespace}/"
-        return [obj for key, obj in self._objects.items() if key.startswith(prefix)]
+        found = self._objects if namespace is None else self._namespaces.get(namespace, {})
+        return list(found.values())
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Keep an index: `function` gives the values under which an object is found. A second call of the name is ignored."""
@@ -61,35 +66,46 @@ class Cache(Generic[T]):
         self._functions[name] = function
         self._indexes[name] = {}
         for key, obj in self._objects.items():
-            self._enter(name, key, obj)
+            self._enter(name, key, tuple(function(obj)))
 
     def by_index(self, name: str, value: str) -> Sequence[T]:
-        """Return the objects that an index has under a value, in the order of their arrival."""
+        """Return the objects that an index has under a value."""
         return [self._objects[key] for key in self._indexes[name].get(value, ())]
 
     def put(self, key: str, obj: T) -> T | None:
         """Set an object and return the one it replaces."""
-        old = self.remove(key)
+        old = self._objects.get(key)
         self._objects[key] = obj
-        for name in self._functions:
-            self._enter(name, key, obj)
+        self._namespaces.setdefault(_namespace(key), {})[key] = obj
+        for name, function in self._functions.items():
+            before, now = tuple(function(old)) if old is not None else (), tuple(function(obj))
+            if before != now:
+                self._leave(name, key, before)
+                self._enter(name, key, now)
         return old
 
     def remove(self, key: str) -> T | None:
         """Take an object out and return it."""
         old = self._objects.pop(key, None)
         if old is not None:
+            namespace = _namespace(key)
+            del self._namespaces[namespace][key]
+            if not self._namespaces[namespace]:
+                del self._namespaces[namespace]
             for name, function in self._functions.items():
-                for value in function(old):
-                    keys = self._indexes[name].get(value, {})
-                    keys.pop(key, None)
-                    if not keys:
-                        self._indexes[name].pop(value, None)
+                self._leave(name, key, tuple(function(old)))
         return old
 
-    def _enter(self, name: str, key: str, obj: T) -> None:
-        for value in self._functions[name](obj):
+    def _enter(self, name: str, key: str, values: tuple[str, ...]) -> None:
+        for value in values:
             self._indexes[name].setdefault(value, {})[key] = None
+
+    def _leave(self, name: str, key: str, values: tuple[str, ...]) -> None:
+        for value in values:
+            keys = self._indexes[name].get(value, {})
+            keys.pop(key, None)
+            if not keys:
+                self._indexes[name].pop(value, None)
 
 
 class Handler(Generic[T]):
@@ -106,6 +122,24 @@ class Handler(Generic[T]):
         self.on_delete = on_delete or (lambda _: None)
 
 
+class HandlerFailures:
+    """Counts handlers that raised; shared by the informers of a factory."""
+
+    def __init__(self, metrics: Metrics | None) -> None:
+        self.count = 0
+        self._counter = None
+        if metrics is not None:
+            text = "Event handlers of informers that raised, by type."
+            self._counter = metrics.counter("pinnace_informer_handler_failures", text, ("type",))
+
+    def failed(self, kind: str) -> None:
+        """Log and count the exception that is being handled."""
+        self.count += 1
+        if self._counter is not None:
+            self._counter.labels(kind).inc()
+        _log.exception("event handler failed", type=kind)
+
+
 class SharedInformer(Generic[T]):
     """Follows one type; a component, started by its factory."""
 
@@ -114,12 +148,14 @@ class SharedInformer(Generic[T]):
         cls: type[T],
         client: Client,
         clock: Clock,
+        failures: HandlerFailures,
         *,
         namespace: str | None,
         field_selector: str,
         label_selector: str,
     ) -> None:
         self.cls = cls
+        self._failures = failures
         self.cache: Cache[T] = Cache()
         self._client = client
         self._clock = clock
@@ -150,7 +186,7 @@ class SharedInformer(Generic[T]):
         """Tell someone of every change; what is in the cache already is told as added."""
         handler = Handler(on_add, on_update, on_delete)
         for obj in self.cache.list():
-            handler.on_add(obj)
+            self._tell(handler.on_add, obj)
         self._handlers.append(handler)
 
     async def run(self) -> Never:
@@ -166,11 +202,14 @@ class SharedInformer(Generic[T]):
                 self._version = ""
             except (ApiError, HttpError, OSError, TimeoutError, msgspec.DecodeError) as error:
                 _log.warning("list or watch failed", type=self.cls.__name__, error=str(error) or type(error).__name__)
+            except Exception:  # noqa: BLE001 - a bug about one type must not end the informers of the others
+                _log.exception("list or watch failed", type=self.cls.__name__)
+                self._version = ""
             # A watch that lasts ends without fault; one that ends at once must not be reopened in a tight loop.
             lasted = self._clock.monotonic() - begun >= _LASTING_SECONDS
             failures = 0 if lasted else failures + 1
             if failures:
-                await self._clock.sleep(_RETRY.delay(failures))
+                await self._clock.sleep(self._clock.jittered(_RETRY.delay(failures), _JITTER))
 
     async def _list(self) -> None:
         found: Listing[T] = await self._client.list(self.cls, **self._scope)
@@ -201,19 +240,29 @@ class SharedInformer(Generic[T]):
             return
         for handler in self._handlers:
             if old is None:
-                handler.on_add(obj)
+                self._tell(handler.on_add, obj)
             elif _uid(old) != _uid(obj):
                 # One object went and another came under its name, unseen in between.
-                handler.on_delete(old)
-                handler.on_add(obj)
+                self._tell(handler.on_delete, old)
+                self._tell(handler.on_add, obj)
             else:
-                handler.on_update(old, obj)
+                self._tell(handler.on_update, old, obj)
 
     def _remove(self, key: str) -> None:
         old = self.cache.remove(key)
         if old is not None:
             for handler in self._handlers:
-                handler.on_delete(old)
+                self._tell(handler.on_delete, old)
+
+    def _tell(self, hear: Callable[..., None], *objects: T) -> None:
+        try:
+            hear(*objects)
+        except Exception:  # noqa: BLE001 - a bug of one listener must not end the informer of them all
+            self._failures.failed(self.cls.__name__)
+
+
+def _namespace(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 def _version(obj: Any) -> str:
@@ -229,9 +278,11 @@ def _uid(obj: Any) -> str:
 class InformerFactory:
     """Gives out one informer per type and selection, and runs them."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock, *, metrics: Metrics | None = None) -> None:
         self._client = client
         self._clock = clock
+        self.metrics = metrics
+        self._failures = HandlerFailures(metrics)
         self._informers: dict[tuple[Any, ...], SharedInformer[Any]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -246,6 +297,7 @@ class InformerFactory:
                 cls,
                 self._client,
                 self._clock,
+                self._failures,
                 namespace=namespace,
                 field_selector=field_selector,
                 label_selector=label_selector,
@@ -253,6 +305,11 @@ class InformerFactory:
             if self._group is not None:
                 self._start(self._group, found)
         return found
+
+    @property
+    def handler_failures(self) -> int:
+        """How often a handler raised."""
+        return self._failures.count
 
     async def run(self) -> Never:
         """Run every informer, the later ones too."""

@@ -8,8 +8,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Protocol
 
+from pinnace.client.kubeconfig import Access
 from pinnace.component.http import Connection, Handler, Headers, Request, Response, UserInfo
 from pinnace.component.http.client import HttpClient
+from pinnace.component.tls import KeyPair, client_context
 
 
 class Transport(Protocol):
@@ -74,6 +76,12 @@ class HttpTransport(Transport):
     def __init__(self, http: HttpClient, *, token: str = "") -> None:
         self._http = http
         self._fixed = {"Authorization": f"Bearer {token}"} if token else {}
+
+    @classmethod
+    def to(cls, access: Access) -> "HttpTransport":
+        """Return the way that a kubeconfig describes."""
+        pair = KeyPair(access.certificate_pem, access.key_pem) if access.certificate_pem else None
+        return cls(HttpClient(access.server, client_context(access.ca_pem, pair)), token=access.token)
 
     async def request(
         self,

@@ -51,6 +51,11 @@ class KeyedBackoff:
         entry.last_seconds = now_seconds
         return self._backoff.delay(entry.failures)
 
+    def failures(self, key: Hashable) -> int:
+        """Return how often a key has failed since it was last forgotten."""
+        entry = self._entries.get(key)
+        return entry.failures if entry is not None else 0
+
     def remaining(self, key: Hashable, now_seconds: float) -> float:
         """Return how long the key still has to wait; zero when it may be tried."""
         entry = self._entries.get(key)

@@ -99,6 +99,10 @@ class Clock(Protocol):
         """
 
     @abstractmethod
+    def jittered(self, seconds: float, share: float) -> float:
+        """Return a delay lengthened by a random part, up to this share of it; so that many who wait do not come back at once."""
+
+    @abstractmethod
     def hold(self, what: str) -> Hold:
         """Say that something is going on; virtual time stands still until the hold is released.
 
@@ -107,9 +111,12 @@ class Clock(Protocol):
 
 
 class _Ticking(Clock, Protocol):
-    """The ticker, which both clocks build on their own `sleep`."""
+    """The ticker and the jitter, which both clocks build on their own `sleep` and source of chance."""
 
     _random: random.Random
+
+    def jittered(self, seconds: float, share: float) -> float:
+        return seconds + seconds * share * self._random.random()
 
     async def ticker(self, period_seconds: float, *, jitter: float = 0.0) -> AsyncIterator[None]:
         due = self.monotonic()

@@ -4,6 +4,7 @@ Creations are counted, deletions remembered by key, so that a pod that is being 
 within five minutes is given up. Upstream: pkg/controller/controller_utils.go.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pinnace.component.clock import Clock
@@ -37,14 +38,14 @@ class Expectations:
             return True
         return False
 
-    def expect(self, key: str, *, creations: int = 0, deletions: frozenset[str] = frozenset()) -> None:
+    def expect(self, key: str, *, creations: int = 0, deletions: Iterable[str] = ()) -> None:
         """Wait for these to show."""
         self._expected[key] = _Expected(self._clock.monotonic(), creations, set(deletions))
 
-    def created(self, key: str) -> None:
-        """Say that a creation has shown, or failed."""
+    def created(self, key: str, count: int = 1) -> None:
+        """Say that creations have shown, or will not."""
         if key in self._expected:
-            self._expected[key].creations -= 1
+            self._expected[key].creations -= count
 
     def deleted(self, key: str, pod: str) -> None:
         """Say that a deletion has shown, or failed."""

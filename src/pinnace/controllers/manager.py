@@ -1,7 +1,8 @@
 """The controller manager: the one list of controllers, run beside one another, each under its own identity.
 
 They share one set of informers, read as the manager; each writes as its own service account, so that what it may do is what its
-role grants. Upstream: cmd/kube-controller-manager/app/controllermanager.go.
+role grants. A controller that fails as a whole is logged, counted, and run again after a back-off; the others do not notice.
+Upstream: cmd/kube-controller-manager/app/controllermanager.go.
 """
 
 import asyncio
@@ -9,9 +10,10 @@ from collections.abc import Iterator
 from typing import Never
 
 from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
-from pinnace.controllers.clusterrole_aggregation import ClusterRoleAggregationController
+from pinnace.component.metrics import Metrics
 from pinnace.controllers.controller import Controller
 from pinnace.controllers.deployment import DeploymentController
 from pinnace.controllers.garbage_collector import GarbageCollector
@@ -19,43 +21,67 @@ from pinnace.controllers.namespace import NamespaceController
 from pinnace.controllers.node_ipam import NodeIpamController
 from pinnace.controllers.node_lifecycle import NodeLifecycleController
 from pinnace.controllers.replicaset import ReplicaSetController
+from pinnace.controllers.replication import ReplicationManager
 from pinnace.controllers.root_ca_cert_publisher import RootCACertPublisher
 from pinnace.controllers.serviceaccount import ServiceAccountController
 
 _ACCOUNTS = "system:serviceaccounts"
+_RESTART = Backoff(1.0, 300.0)
+# Seconds after which a controller that fails again is taken to have worked in between.
+_LASTING_SECONDS = 600.0
+
+CONTROLLERS: tuple[type[Controller], ...] = (
+    ServiceAccountController,
+    NamespaceController,
+    NodeLifecycleController,
+    ReplicaSetController,
+    ReplicationManager,
+    DeploymentController,
+    GarbageCollector,
+)
 
 
 class ControllerManager:
     """Runs every controller against one API server."""
 
-    def __init__(self, handler: Handler, clock: Clock, *, ca_pem: str, cluster_cidr: str) -> None:
+    def __init__(
+        self, handler: Handler, clock: Clock, *, ca_pem: str, cluster_cidr: str, metrics: Metrics | None = None
+    ) -> None:
         self._handler = handler
         self._clock = clock
         self._ca_pem = ca_pem
         self._cluster_cidr = cluster_cidr
+        self._metrics = metrics if metrics is not None else Metrics()
+        self._restarts = self._metrics.counter(
+            "pinnace_controller_restarts", "Controllers that failed as a whole and were run again.", ("controller",)
+        )
 
     async def run(self) -> Never:
         """Run for ever."""
         manager = UserInfo("system:kube-controller-manager", groups=("system:authenticated",))
         client = Client(InProcessTransport(self._handler, manager), user_agent="kube-controller-manager")
-        informers = InformerFactory(client, self._clock)
+        informers = InformerFactory(client, self._clock, metrics=self._metrics)
         controllers = list(self._controllers(informers))
         async with asyncio.TaskGroup() as group:
             group.create_task(informers.run(), name="controller informers")
             for controller in controllers:
-                group.create_task(controller.run(), name=controller.name)
+                group.create_task(self._keep_running(controller), name=controller.label)
         raise AssertionError("controllers run until they are cancelled")
 
+    async def _keep_running(self, controller: Controller) -> Never:
+        failures = 0
+        while True:
+            begun = self._clock.monotonic()
+            try:
+                await controller.run()
+            except Exception:  # one controller's bug must not end the others
+                controller.log.exception("controller failed", controller=controller.label)
+                self._restarts.labels(controller.label).inc()
+            failures = 1 if self._clock.monotonic() - begun > _LASTING_SECONDS else failures + 1
+            await self._clock.sleep(self._clock.jittered(_RESTART.delay(failures), 0.1))
+
     def _controllers(self, informers: InformerFactory) -> Iterator[Controller]:
-        for made in (
-            ServiceAccountController,
-            NamespaceController,
-            NodeLifecycleController,
-            ReplicaSetController,
-            DeploymentController,
-            GarbageCollector,
-            ClusterRoleAggregationController,
-        ):
+        for made in CONTROLLERS:
             yield made(self._client(made.name), informers, self._clock)
         ipam = self._client(NodeIpamController.name)
         yield NodeIpamController(ipam, informers, self._clock, cluster_cidr=self._cluster_cidr)

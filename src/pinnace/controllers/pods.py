@@ -3,16 +3,15 @@
 Upstream: pkg/controller/controller_utils.go, pkg/api/v1/pod/util.go.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from pinnace.api import core_v1
-from pinnace.api.meta_v1 import ObjectMeta, OwnerReference
-from pinnace.api.resources import by_type
-from pinnace.machinery import timestamps
-from pinnace.machinery.meta import controller_of
+from pinnace.api.meta_v1 import ObjectMeta
+from pinnace.controllers.ownership import owner_reference
+from pinnace.machinery import names, timestamps
 
 
 def is_active(pod: core_v1.Pod) -> bool:
@@ -42,26 +41,14 @@ def available_in(pod: core_v1.Pod, min_ready_seconds: int, now: float) -> float 
     return max(min_ready_seconds - (since or 0.0), 0.0)
 
 
-def owner_reference(owner: Struct) -> OwnerReference:
-    """Return the reference that makes an object its controller."""
-    resource = by_type(type(owner))
-    metadata: Any = owner.metadata  # type: ignore[attr-defined]
-    return OwnerReference(
-        api_version=resource.api_version,
-        kind=resource.kind,
-        name=metadata.name,
-        uid=metadata.uid,
-        controller=True,
-        block_owner_deletion=True,
-    )
-
-
 def from_template(owner: Struct, template: core_v1.PodTemplateSpec) -> core_v1.Pod:
     """Return the pod that a controller is to create."""
     metadata: Any = owner.metadata  # type: ignore[attr-defined]
+    prefix = f"{metadata.name}-"
     return core_v1.Pod(
         metadata=ObjectMeta(
-            generate_name=f"{metadata.name}-",
+            # A prefix that no pod could have, as of an owner with too long a name, goes without its dash.
+            generate_name=metadata.name if names.dns_subdomain(prefix, prefix=True) else prefix,
             namespace=metadata.namespace,
             labels=template.metadata.labels,
             annotations=template.metadata.annotations,
@@ -72,33 +59,39 @@ def from_template(owner: Struct, template: core_v1.PodTemplateSpec) -> core_v1.P
     )
 
 
-def adopted(pod: core_v1.Pod, owner: Struct) -> core_v1.Pod:
-    """Return an orphaned pod with an owner."""
-    owners = (*pod.metadata.owner_references, owner_reference(owner))
-    return replace(pod, metadata=replace(pod.metadata, owner_references=owners))
+def max_restarts(pod: core_v1.Pod) -> tuple[int, int]:
+    """Return the highest restart counts of a pod's containers and of its sidecars."""
+    sidecars = {item.name for item in pod.spec.init_containers if item.restart_policy == "Always"}
+    main = max((item.restart_count for item in pod.status.container_statuses), default=0)
+    beside = (item.restart_count for item in pod.status.init_container_statuses if item.name in sidecars)
+    return main, max(beside, default=0)
 
 
-def deletion_rank(pod: core_v1.Pod) -> tuple[Any, ...]:
+def deletion_rank(pod: core_v1.Pod, now: float, related: Mapping[str, int]) -> tuple[Any, ...]:
     """Return the order in which pods go when there are too many, first to go first.
 
-    Unassigned, then pending, then not ready, then cheaper, then more often restarted, then younger.
+    Unassigned, pending, not ready, cheaper, on a node with more of the owner's pods (`related`: node → count), ready for less time,
+    more often restarted, younger. Ages count by their order of magnitude only, so that among pods of about one age the uid decides
+    and no node empties first.
     """
     phases = {"Pending": 0, "Unknown": 1, "Running": 2}
-    restarts = max((status.restart_count for status in pod.status.container_statuses), default=0)
     cost = pod.metadata.annotations.get("controller.kubernetes.io/pod-deletion-cost", "0")
-    created = timestamps.parse(pod.metadata.creation_timestamp) if pod.metadata.creation_timestamp else 0.0
+    ready = condition(pod, "Ready")
+    since = ready.last_transition_time if ready is not None and ready.status == "True" else None
     return (
         bool(pod.spec.node_name),
         phases.get(pod.status.phase, 0),
         is_ready(pod),
         int(cost) if cost.lstrip("-").isdecimal() else 0,
-        -restarts,
-        -created,
-        pod.metadata.name,
+        -related.get(pod.spec.node_name, 0),
+        _magnitude(since, now),
+        *(-count for count in max_restarts(pod)),
+        _magnitude(pod.metadata.creation_timestamp, now),
+        pod.metadata.uid,
     )
 
 
-def controller_uid(obj: Any) -> str:
-    """Return the uid of an object's controller, "" when it has none; an index function's value."""
-    owner = controller_of(obj.metadata.owner_references)
-    return str(owner.uid) if owner is not None else ""
+def _magnitude(since: str | None, now: float) -> int:
+    """Return the binary logarithm of an age in nanoseconds, whole; a time that is not known counts as oldest."""
+    age = timestamps.age_seconds(since, now)
+    return 64 if age is None else int(age * 1e9).bit_length() - 1 if age > 0 else -1

@@ -1,26 +1,35 @@
 """ReplicaSet: keeps as many pods as asked for (pkg/controller/replicaset).
 
 Pods are found by their controller's uid; orphans that match the selector are adopted, own pods that no longer match are released.
-Creations go in batches of 1, 2, 4, … so that a quota or a bad template costs one try, not hundreds.
+Creations go in batches of 1, 2, 4, … so that a quota or a bad template costs one try, not hundreds. What was written and not yet seen
+is waited for before anything else is done. ReplicationControllers are kept by the same rules (`replication.py`).
 """
 
+from collections import Counter
+from typing import Any, ClassVar
+
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.api import apps_v1, core_v1
-from pinnace.api.meta_v1 import ObjectMeta
+from pinnace.api.resources import by_type
 from pinnace.client import Client, InformerFactory
 from pinnace.component.clock import Clock
+from pinnace.controllers import conditions, ownership
 from pinnace.controllers import pods as pod_rules
 from pinnace.controllers.controller import Controller
 from pinnace.controllers.expectations import Expectations
-from pinnace.machinery import selectors
-from pinnace.machinery.errors import ApiError, Conflict, NotFound
+from pinnace.controllers.pod_control import PodControl
+from pinnace.controllers.slow_start import Outcome, at_once, slow_start
+from pinnace.machinery import selectors, timestamps
+from pinnace.machinery.errors import NotFound
 from pinnace.machinery.meta import controller_of
 from pinnace.machinery.meta import key as key_of
+from pinnace.machinery.selectors import LabelSelector
 
 # Pods created or deleted in one round at most.
 BURST = 500
-_BY_OWNER = "controller uid"
+FAILURE = "ReplicaFailure"
 
 
 class ReplicaSetController(Controller):
@@ -28,174 +37,182 @@ class ReplicaSetController(Controller):
 
     name = "replicaset-controller"
     component = "replicaset-controller"
+    # What it keeps, and the type of that one's conditions.
+    kept: ClassVar[type[Any]] = apps_v1.ReplicaSet
+    condition: ClassVar[type[Any]] = apps_v1.ReplicaSetCondition
 
     def __init__(self, client: Client, informers: InformerFactory, clock: Clock) -> None:
         super().__init__(client, informers, clock)
+        self._kind = by_type(self.kept).kind
         self._expectations = Expectations(clock)
-        self._sets = informers.informer(apps_v1.ReplicaSet)
+        self._control = PodControl(client, self.recorder)
+        self._sets = informers.informer(self.kept)
         self._pods = informers.informer(core_v1.Pod)
-        self._pods.cache.add_index(_BY_OWNER, lambda pod: (pod_rules.controller_uid(pod),))
+        for informer in (self._sets, self._pods):
+            ownership.add_indexes(informer.cache)
         self._sets.add_handler(self.enqueue, lambda _, new: self.enqueue(new), self._set_deleted)
         self._pods.add_handler(self._pod_added, self._pod_updated, self._pod_deleted)
 
+    def selector_of(self, owner: Any) -> LabelSelector:
+        """Return which pods belong to an owner."""
+        return selectors.from_label_selector(owner.spec.selector)
+
     async def reconcile(self, key: str) -> float | None:
         owner = self._sets.cache.get(key)
-        if owner is None or not self._expectations.are_met(key):
+        if owner is None:
             return None
-        active = [pod for pod in await self._claimed(owner) if pod_rules.is_active(pod)]
-        error: ApiError | None = None
-        if owner.metadata.deletion_timestamp is None:
+        settled = self._expectations.are_met(key)
+        claimed = await ownership.claim(self.client, owner, self._pods.cache, self.selector_of(owner))
+        active = [pod for pod in claimed if pod_rules.is_active(pod)]
+        terminating = sum(_is_terminating(pod) for pod in claimed)
+        error: Exception | None = None
+        if settled and owner.metadata.deletion_timestamp is None:
             error = await self._manage(owner, active)
-            active = [pod for pod in active if pod.metadata.deletion_timestamp is None]
-        soonest = await self._write_status(owner, active, error)
+        soonest = await self._write_status(owner, active, terminating, error)
         if error is not None:
             raise error
         return soonest
 
-    async def _claimed(self, owner: apps_v1.ReplicaSet) -> list[core_v1.Pod]:
-        selector = selectors.from_label_selector(owner.spec.selector)
-        mine = []
-        for pod in self._pods.cache.by_index(_BY_OWNER, owner.metadata.uid):
-            if selector.matches(pod.metadata.labels):
-                mine.append(pod)
-            elif pod.metadata.deletion_timestamp is None and owner.metadata.deletion_timestamp is None:
-                others = tuple(item for item in pod.metadata.owner_references if item.uid != owner.metadata.uid)
-                await self._write_owners(pod, others)
-        if owner.metadata.deletion_timestamp is not None:
-            return mine
-        for pod in self._pods.cache.by_index(_BY_OWNER, ""):
-            if pod.metadata.namespace != owner.metadata.namespace or not selector.matches(pod.metadata.labels):
-                continue
-            if pod_rules.is_active(pod):
-                await self._write_owners(pod, (*pod.metadata.owner_references, pod_rules.owner_reference(owner)))
-                mine.append(pod)
-        return mine
-
-    async def _write_owners(self, pod: core_v1.Pod, owners: tuple[object, ...]) -> None:
-        changed = replace(pod, metadata=replace(pod.metadata, owner_references=owners))
-        try:
-            await self.client.update(changed)
-        except (Conflict, NotFound):
-            return
-
-    async def _manage(self, owner: apps_v1.ReplicaSet, active: list[core_v1.Pod]) -> ApiError | None:
-        wanted = owner.spec.replicas if owner.spec.replicas is not None else 1
-        missing = wanted - len(active)
+    async def _manage(self, owner: Any, active: list[core_v1.Pod]) -> Exception | None:
+        missing = _wanted(owner) - len(active)
         if missing > 0:
-            return await self._create(owner, min(missing, BURST))
+            return (await self._create(owner, min(missing, BURST))).error
         if missing < 0:
-            doomed = sorted(active, key=pod_rules.deletion_rank)[: min(-missing, BURST)]
-            return await self._delete(owner, doomed)
+            return (await self._delete(owner, self._surplus(owner, active, -missing)[:BURST])).error
         return None
 
-    async def _create(self, owner: apps_v1.ReplicaSet, count: int) -> ApiError | None:
-        key = key_of(owner)
+    async def _create(self, owner: Any, count: int) -> Outcome:
+        key, pod = key_of(owner), pod_rules.from_template(owner, owner.spec.template)
         self._expectations.expect(key, creations=count)
-        left, batch = count, 1
-        while left:
-            for _ in range(min(batch, left)):
-                try:
-                    pod = await self.client.create(pod_rules.from_template(owner, owner.spec.template))
-                except ApiError as error:
-                    for _ in range(left):
-                        self._expectations.created(key)
-                    if not any(cause.reason == "NamespaceTerminating" for cause in error.causes):
-                        self.recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
-                    return error
-                left -= 1
-                text = f"Created pod: {pod.metadata.name}"
-                self.recorder.event(owner, "Normal", "SuccessfulCreate", text)
-            batch *= 2
-        return None
 
-    async def _delete(self, owner: apps_v1.ReplicaSet, doomed: list[core_v1.Pod]) -> ApiError | None:
+        async def create(_: int) -> None:
+            await self._control.create(owner, pod)
+
+        outcome = await slow_start(range(count), create)
+        # What failed, or was not tried any more, will not show.
+        self._expectations.created(key, count - outcome.succeeded)
+        return outcome
+
+    async def _delete(self, owner: Any, doomed: list[core_v1.Pod]) -> Outcome:
         key = key_of(owner)
-        self._expectations.expect(key, deletions=frozenset(key_of(pod) for pod in doomed))
-        failure = None
-        for pod in doomed:
+        self._expectations.expect(key, deletions=[key_of(pod) for pod in doomed])
+
+        async def delete(pod: core_v1.Pod) -> None:
+            gone = True
             try:
-                await self.client.delete(core_v1.Pod, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid)
-            except NotFound:
-                self._expectations.deleted(key, key_of(pod))
-            except ApiError as error:
-                self._expectations.deleted(key, key_of(pod))
-                text = f"Error deleting: {error}"
-                self.recorder.event(owner, "Warning", "FailedDelete", text)
-                failure = error
-            else:
-                self.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}")
-        return failure
+                gone = not await self._control.delete(owner, pod)
+            finally:
+                if gone:
+                    self._expectations.deleted(key, key_of(pod))
+
+        return await at_once(doomed, delete)
+
+    def _surplus(self, owner: Any, active: list[core_v1.Pod], count: int) -> list[core_v1.Pod]:
+        """Return the pods that are to go, first to go first."""
+        if count >= len(active):
+            return active
+        now, related = self.clock.time(), self._related(owner)
+        return sorted(active, key=lambda pod: pod_rules.deletion_rank(pod, now, related))[:count]
+
+    def _related(self, owner: Any) -> Counter[str]:
+        """Count by node the active pods of all sets that have the same controller as this one."""
+        controller = controller_of(owner.metadata.owner_references)
+        uid = controller.uid if controller is not None else ""
+        sets = self._sets.cache.by_index(ownership.BY_CONTROLLER, uid) if uid else [owner]
+        return Counter(
+            pod.spec.node_name
+            for item in sets
+            for pod in ownership.owned(self._pods.cache, item)
+            if pod_rules.is_active(pod)
+        )
 
     async def _write_status(
-        self, owner: apps_v1.ReplicaSet, active: list[core_v1.Pod], error: ApiError | None
+        self, owner: Any, active: list[core_v1.Pod], terminating: int, error: Exception | None
     ) -> float | None:
         """Write what is, and return the seconds until a ready pod becomes available."""
+        now = self.clock.time()
         template_labels = selectors.from_map(owner.spec.template.metadata.labels)
-        waits = [pod_rules.available_in(pod, owner.spec.min_ready_seconds, self.clock.time()) for pod in active]
-        conditions = tuple(item for item in owner.status.conditions if item.type != "ReplicaFailure")
-        if error is not None:
-            failure = apps_v1.ReplicaSetCondition(
-                type="ReplicaFailure", status="True", reason="FailedCreate", message=str(error)
-            )
-            conditions = (*conditions, failure)
-        status = replace(
-            owner.status,
-            replicas=len(active),
-            fully_labeled_replicas=sum(template_labels.matches(pod.metadata.labels) for pod in active),
-            ready_replicas=sum(pod_rules.is_ready(pod) for pod in active),
-            available_replicas=sum(wait == 0.0 for wait in waits),
-            observed_generation=owner.metadata.generation,
-            conditions=conditions,
-        )
+        waits = [pod_rules.available_in(pod, owner.spec.min_ready_seconds, now) for pod in active]
+        counted = {
+            "replicas": len(active),
+            "fully_labeled_replicas": sum(template_labels.matches(pod.metadata.labels) for pod in active),
+            "ready_replicas": sum(wait is not None for wait in waits),
+            "available_replicas": sum(wait == 0.0 for wait in waits),
+            "observed_generation": owner.metadata.generation,
+            "conditions": self._conditions(owner, len(active), error, now),
+        }
+        if hasattr(owner.status, "terminating_replicas"):
+            counted["terminating_replicas"] = terminating
+        status = replace(owner.status, **counted)
         if status != owner.status:
-            metadata = ObjectMeta(
-                name=owner.metadata.name,
-                namespace=owner.metadata.namespace,
-                labels=owner.metadata.labels,
-                annotations=owner.metadata.annotations,
-                owner_references=owner.metadata.owner_references,
-                finalizers=owner.metadata.finalizers,
-                resource_version=owner.metadata.resource_version,
-            )
             try:
-                await self.client.update(replace(owner, metadata=metadata, status=status), subresource="status")
+                await self.write_status(owner, status)
             except NotFound:
                 return None
         return min((wait for wait in waits if wait), default=None)
 
+    def _conditions(self, owner: Any, active: int, error: Exception | None, now: float) -> tuple[Struct, ...]:
+        known: tuple[Struct, ...] = owner.status.conditions
+        if error is None:
+            return conditions.without(known, FAILURE)
+        if conditions.find(known, FAILURE) is not None:
+            return known
+        reason = "FailedCreate" if active < _wanted(owner) else "FailedDelete"
+        made: Struct = self.condition(
+            type=FAILURE,
+            status="True",
+            reason=reason,
+            message=str(error),
+            last_transition_time=timestamps.format(now),
+        )
+        return conditions.with_condition(known, made)
+
     # ── what the informers tell ──
 
-    def _owner_key(self, pod: core_v1.Pod) -> str | None:
-        owner = controller_of(pod.metadata.owner_references)
-        if owner is None or owner.kind != "ReplicaSet":
-            return None
-        return f"{pod.metadata.namespace}/{owner.name}"
-
-    def _set_deleted(self, owner: apps_v1.ReplicaSet) -> None:
+    def _set_deleted(self, owner: Any) -> None:
         self._expectations.forget(key_of(owner))
 
     def _pod_added(self, pod: core_v1.Pod) -> None:
-        key = self._owner_key(pod)
+        if pod.metadata.deletion_timestamp is not None:
+            self._pod_deleted(pod)
+            return
+        key = ownership.owner_key(pod, self._kind)
         if key is not None:
             self._expectations.created(key)
             self.enqueue_key(key)
-        elif not pod.metadata.owner_references and pod.metadata.labels:
+        else:
             self._enqueue_matching(pod)
 
     def _pod_updated(self, old: core_v1.Pod, new: core_v1.Pod) -> None:
-        for key in {self._owner_key(old), self._owner_key(new)} - {None}:
-            assert key is not None
-            if new.metadata.deletion_timestamp is not None:
-                self._expectations.deleted(key, key_of(new))
+        if new.metadata.deletion_timestamp is not None:
+            self._pod_deleted(new)
+            return
+        before, key = ownership.owner_key(old, self._kind), ownership.owner_key(new, self._kind)
+        if before is not None and before != key:
+            self.enqueue_key(before)
+        if key is not None:
             self.enqueue_key(key)
+        elif old.metadata.labels != new.metadata.labels or before is not None:
+            self._enqueue_matching(new)
 
     def _pod_deleted(self, pod: core_v1.Pod) -> None:
-        key = self._owner_key(pod)
+        key = ownership.owner_key(pod, self._kind)
         if key is not None:
             self._expectations.deleted(key, key_of(pod))
             self.enqueue_key(key)
 
     def _enqueue_matching(self, pod: core_v1.Pod) -> None:
+        """Have the owners looked at that may want an orphan."""
+        if controller_of(pod.metadata.owner_references) is not None or not pod.metadata.labels:
+            return
         for owner in self._sets.cache.list(pod.metadata.namespace):
-            if selectors.from_label_selector(owner.spec.selector).matches(pod.metadata.labels):
+            if self.selector_of(owner).matches(pod.metadata.labels):
                 self.enqueue(owner)
+
+
+def _wanted(owner: Any) -> int:
+    return 1 if owner.spec.replicas is None else int(owner.spec.replicas)
+
+
+def _is_terminating(pod: core_v1.Pod) -> bool:
+    return pod.metadata.deletion_timestamp is not None and pod.status.phase not in {"Succeeded", "Failed"}
