@@ -6,6 +6,7 @@ A kind that is not here behaves as `DEFAULT`: stored and served whole, with the 
 from collections.abc import Mapping
 from typing import Any
 
+from pinnace.apiserver.registry.admissionregistration import bindings as policy_bindings
 from pinnace.apiserver.registry.admissionregistration import policies, webhooks
 from pinnace.apiserver.registry.apiregistration import api_service
 from pinnace.apiserver.registry.apps import daemon_set, deployment, replica_set
