@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -141,8 +142,8 @@ class _Exchange(asyncio.DatagramProtocol):
         self._query, self._question, self._done = query, question, done
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._query)
+        # uvloop's transports look like asyncio's without being theirs.
+        cast("asyncio.DatagramTransport", transport).sendto(self._query)
 
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 - the socket is connected
         if not self._done.done() and _check(data, self._query, self._question):
