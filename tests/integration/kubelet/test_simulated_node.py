@@ -1,67 +1,16 @@
 """Pods on a simulated node, under a whole control plane and a clock that only the test moves."""
 
-import asyncio
-import random
-from collections.abc import AsyncIterator
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pinnace.api import core_v1, meta_v1
-from pinnace.component.http import Request, Response, UserInfo
-from pinnace.component.http.message import Connection
-from pinnace.component.identity import Identity
-from pinnace.kubelet import Kubelet, KubeletConfig
-from pinnace.kubelet.simulated import ANNOTATION_PREFIX, SimulatedRuntime
+from pinnace.api import core_v1
 from pinnace.machinery.errors import NotFound
-from pinnace.testing.cluster import Cluster, running_cluster
 
-
-class World:
-    """One cluster with one simulated node."""
-
-    def __init__(self, cluster: Cluster, kubelet: Kubelet) -> None:
-        self.cluster, self.kubelet = cluster, kubelet
-
-    async def pod(
-        self,
-        name: str,
-        *command: str,
-        restart: str = "Never",
-        annotations: dict[str, str] | None = None,
-        **spec: object,
-    ) -> None:
-        main = core_v1.Container(name="main", image="registry.example/app:1", command=command)
-        told = {ANNOTATION_PREFIX + key: value for key, value in (annotations or {}).items()}
-        await self.cluster.client.create(
-            core_v1.Pod(
-                metadata=meta_v1.ObjectMeta(name=name, namespace="default", annotations=told),
-                spec=core_v1.PodSpec(**{"containers": (main,), "restart_policy": restart, **spec}),  # type: ignore[arg-type]
-            )
-        )
-
-    async def get(self, name: str) -> core_v1.Pod:
-        return await self.cluster.client.get(core_v1.Pod, name, "default")
-
-    async def after(self, name: str, seconds: float) -> core_v1.Pod:
-        await self.cluster.clock.advance(seconds=seconds)
-        return await self.get(name)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with running_cluster() as cluster:
-        source = random.Random(1)
-        client = cluster.client_as(UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated")))
-        async with SimulatedRuntime(cluster.clock, source) as runtime:
-            config = KubeletConfig(node_name="n1", node_ip="192.0.2.1")
-            kubelet = Kubelet(config, client, cluster.clock, Identity(source), runtime, host=runtime.host(client))
-            task = asyncio.get_running_loop().create_task(kubelet.run())
-            await cluster.clock.advance(seconds=12)
-            try:
-                yield World(cluster, kubelet)
-            finally:
-                task.cancel()
-                await asyncio.wait([task])
+if TYPE_CHECKING:
+    from .conftest import World
 
 
 async def test_node_is_ready_and_stays_so(world: World) -> None:
@@ -155,9 +104,5 @@ async def test_log_holds_what_the_command_says(world: World) -> None:
     """Logs of a simulated container are what its command would have written."""
     await world.pod("talk", "sh", "-c", "echo one; echo two; sleep 1000")
     await world.after("talk", 1)
-    admin = UserInfo("admin", groups=("system:masters",))
-    request = Request("GET", "/containerLogs/default/talk/main", connection=Connection(None, None, False, None, admin))
-    answer = await world.kubelet.handle(request)
-    assert isinstance(answer, Response)
-    assert not isinstance(answer.body, bytes)
-    assert b"".join([part async for part in answer.body]) == b"one\ntwo\n"
+    assert await world.ask("/containerLogs/default/talk/main") == (200, b"one\ntwo\n")
+    assert (await world.ask("/containerLogs/default/talk/main?tailLines=1"))[1] == b"two\n"
