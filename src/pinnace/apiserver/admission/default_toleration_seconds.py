@@ -41,7 +41,7 @@ def _with_defaults(spec: PodSpec) -> PodSpec:
     return replace(spec, tolerations=(*own, *added)) if added else spec
 
 
-_tolerating = Memo(_with_defaults)
+_tolerating: Memo[PodSpec, PodSpec] = Memo(_with_defaults)
 
 
 def _covers(toleration: Toleration, key: str) -> bool:

@@ -104,7 +104,8 @@ def _config_maps(spec: PodSpec) -> Iterator[str]:
             for projected in volume.projected.sources or ():
                 if projected.config_map is not None:
                     yield projected.config_map.name
-    for container in (*spec.init_containers, *spec.containers, *spec.ephemeral_containers):
+    containers: tuple[Container | EphemeralContainer, ...] = (*spec.init_containers, *spec.containers)
+    for container in (*containers, *spec.ephemeral_containers):
         for origin in container.env_from:
             if origin.config_map_ref is not None:
                 yield origin.config_map_ref.name

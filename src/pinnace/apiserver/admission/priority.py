@@ -90,7 +90,7 @@ def _set_priority(spec: PodSpec, name: str, value: int, policy: str) -> PodSpec:
     return replace(spec, priority_class_name=name, priority=value, preemption_policy=policy)
 
 
-_with_priority = Memo(_set_priority)
+_with_priority: Memo[PodSpec, PodSpec] = Memo(_set_priority)
 
 
 def _kept(pod: Pod, old: Pod) -> Pod:

@@ -95,8 +95,8 @@ class ServiceAccountAdmission(Plugin):
         self,
         spec: PodSpec,
         name: str,
-        wants_token: bool,
-        pull_secrets: tuple[LocalObjectReference, ...],  # noqa: FBT001
+        wants_token: bool,  # noqa: FBT001 - a memo takes positions only
+        pull_secrets: tuple[LocalObjectReference, ...],
     ) -> PodSpec:
         if (spec.service_account_name, spec.service_account) != (name, name):
             spec = replace(spec, service_account_name=name, service_account=name)
