@@ -2,9 +2,16 @@
 
 import pytest
 
-from pinnace.api.core_v1 import ClientIPConfig, LoadBalancerIngress, LoadBalancerStatus, Service, ServiceSpec
+from pinnace.api.core_v1 import (
+    ClientIPConfig,
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    Service,
+    ServiceSpec,
+    ServiceStatus,
+    SessionAffinityConfig,
+)
 from pinnace.api.core_v1 import ServicePort as Port
-from pinnace.api.core_v1 import ServiceStatus, SessionAffinityConfig
 from pinnace.api.discovery_v1 import Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForZone
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.network.proxy.endpoints import Backend, Place, backends, choose
@@ -213,16 +220,19 @@ def test_ruleset_changes_one_port_without_touching_others():
     """A change of one endpoint is a script about one chain."""
     ruleset = table()
     other = PortName("default", "db", "sql", "tcp", 4)
-    ruleset.full(
-        {NAME: rules_of(port(), [backend(2)]), other: rules_of(port(name=other, cluster_ip="10.96.0.6"), [backend(4)])}
-    )
+    ruleset.full({
+        NAME: rules_of(port(), [backend(2)]),
+        other: rules_of(port(name=other, cluster_ip="10.96.0.6"), [backend(4)]),
+    })
     script = ruleset.update({NAME: rules_of(port(), [backend(2), backend(3)])})
     chain = chain_name("service", "default/web/tcp/http")
     assert script.splitlines() == [
         f"add chain ip t {chain}",
         f"flush chain ip t {chain}",
-        f"add rule ip t {chain} meta l4proto tcp dnat ip addr . port to numgen random mod 2 "
-        "map { 0 : 10.9.0.2 . 8080, 1 : 10.9.0.3 . 8080 }",
+        (
+            f"add rule ip t {chain} meta l4proto tcp dnat ip addr . port to numgen random mod 2 "
+            "map { 0 : 10.9.0.2 . 8080, 1 : 10.9.0.3 . 8080 }"
+        ),
         "add element ip t hairpin-connections { 10.9.0.3 . 10.9.0.3 . tcp . 8080 }",
     ]
     assert ruleset.update({NAME: rules_of(port(), [backend(2), backend(3)])}) == ""
