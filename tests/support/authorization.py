@@ -32,7 +32,7 @@ class Item:
 
     @property
     def name(self) -> str:
-        return self.object.metadata.name
+        return str(self.object.metadata.name)
 
     @property
     def key(self) -> str:

@@ -75,17 +75,15 @@ def api_server(
     address = config.advertise_address
     jwks_uri = f"https://{address}:{config.secure_port}/openid/v1/jwks" if address else ""
     issuer = TokenIssuer(signing_key, config.service_account_issuer, audiences, clock, identity, jwks_uri=jwks_uri)
-    bearer = BearerAuthenticator((
-        StaticTokens(tokens or {}),
-        ServiceAccountAuthenticator(
-            (issuer.public_key,), config.service_account_issuer, audiences, registries.objects, clock
-        ),
-        BootstrapTokens(registries.objects, clock),
-    ))
+    accounts = ServiceAccountAuthenticator(
+        (issuer.public_key,), config.service_account_issuer, registries.objects, clock
+    )
+    kinds = (StaticTokens(tokens or {}), accounts, BootstrapTokens(registries.objects, clock))
+    bearer = BearerAuthenticator(kinds, audiences)
     authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
     roles = roles_of(registries)
     authorizer = authorizer or authorizer_of(registries, roles)
-    reviews = Reviews(bearer, authorizer, roles, audiences)
+    reviews = Reviews(bearer, authorizer, roles)
     hooks = Hooks(config, registries.objects, clock, {"client-ca-file": client_ca_pem} if client_ca_pem else {})
     discovery, openapi = Discovery(), OpenApi()
     return ApiServer(

@@ -15,6 +15,7 @@ from pinnace.apiserver.authentication.interface import (
     Authenticator,
     InvalidToken,
     TokenAuthenticator,
+    TokenUser,
 )
 from pinnace.apiserver.authentication.request import ANONYMOUS_USER, RequestAuthenticator
 from pinnace.apiserver.authentication.service_accounts import ServiceAccountAuthenticator
@@ -33,6 +34,7 @@ __all__ = [
     "ServiceAccountAuthenticator",
     "StaticTokens",
     "TokenAuthenticator",
+    "TokenUser",
     "bearer_token",
     "without_credentials",
 ]

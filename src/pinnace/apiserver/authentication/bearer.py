@@ -8,8 +8,9 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from pinnace.apiserver.authentication.interface import Authenticator, InvalidToken, TokenAuthenticator
+from pinnace.apiserver.authentication.interface import Authenticator, InvalidToken, TokenAuthenticator, TokenUser
 from pinnace.component.http import Headers, Request, UserInfo
 from pinnace.component.http.websocket import is_websocket
 from pinnace.component.logging import get_logger
@@ -22,34 +23,43 @@ _log = get_logger("authentication")
 class BearerAuthenticator(Authenticator):
     """Tries each kind of token in turn."""
 
-    def __init__(self, kinds: Sequence[TokenAuthenticator]) -> None:
+    def __init__(self, kinds: Sequence[TokenAuthenticator], audiences: tuple[str, ...]) -> None:
+        """Try `kinds` in order; `audiences` are the API server's own, for which a request's token must be."""
         self._kinds = tuple(kinds)
+        self._audiences = audiences
 
     async def authenticate(self, request: Request) -> UserInfo | None:
         token = bearer_token(request)
         if not token:
             return None
         try:
-            return await self.review(token)
+            return (await self.review(token)).user
         except InvalidToken as error:
             _log.info("bearer token refused", reason=str(error))
             raise Unauthorized("Unauthorized") from error
 
-    async def review(self, token: str, audiences: tuple[str, ...] = ()) -> UserInfo:
-        """Return a token's user, for a request or a TokenReview.
+    async def review(self, token: str, audiences: tuple[str, ...] = ()) -> TokenUser:
+        """Return a token's user, and for which of `audiences` (the API server's own when empty) the token is.
 
         Raises:
             InvalidToken: no kind accepts it; the text has every reason.
         """
+        wanted = audiences or self._audiences
         reasons: list[str] = []
         for kind in self._kinds:
             try:
-                user = await kind.authenticate_token(token, audiences)
+                found = await kind.authenticate_token(token, wanted)
             except InvalidToken as error:
                 reasons.append(str(error))
                 continue
-            if user is not None:
-                return user
+            if found is None:
+                continue
+            if found.audiences is not None:
+                return found
+            # What knows no audiences is for the API server.
+            own = tuple(one for one in wanted if one in self._audiences)
+            if own:
+                return replace(found, audiences=own)
         if not reasons:
             raise InvalidToken("invalid bearer token")
         raise InvalidToken("[" + ", ".join(["invalid bearer token", *reasons]) + "]")
@@ -61,8 +71,9 @@ class StaticTokens(TokenAuthenticator):
     def __init__(self, users: Mapping[str, UserInfo]) -> None:
         self._users = {_digest(token): user for token, user in users.items()}
 
-    async def authenticate_token(self, token: str, audiences: tuple[str, ...] = ()) -> UserInfo | None:  # noqa: ARG002
-        return self._users.get(_digest(token))
+    async def authenticate_token(self, token: str, audiences: tuple[str, ...]) -> TokenUser | None:  # noqa: ARG002
+        user = self._users.get(_digest(token))
+        return None if user is None else TokenUser(user)
 
 
 def bearer_token(request: Request) -> str:

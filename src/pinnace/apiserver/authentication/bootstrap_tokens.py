@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from pinnace.api.core_v1 import Secret
-from pinnace.apiserver.authentication.interface import TokenAuthenticator
+from pinnace.apiserver.authentication.interface import TokenAuthenticator, TokenUser
 from pinnace.apiserver.service_account_tokens import Lookup
 from pinnace.component.clock import Clock
 from pinnace.component.http import UserInfo
@@ -33,7 +33,7 @@ class BootstrapTokens(TokenAuthenticator):
         self._lookup = lookup
         self._clock = clock
 
-    async def authenticate_token(self, token: str, audiences: tuple[str, ...] = ()) -> UserInfo | None:  # noqa: ARG002
+    async def authenticate_token(self, token: str, audiences: tuple[str, ...]) -> TokenUser | None:  # noqa: ARG002
         match = _TOKEN.fullmatch(token)
         if match is None:
             return None
@@ -50,7 +50,7 @@ class BootstrapTokens(TokenAuthenticator):
         if groups is None:
             _log.info("bootstrap token refused", secret=secret.metadata.name, reason="a group that may not be given")
             return None
-        return UserInfo(f"system:bootstrap:{token_id}", groups=groups)
+        return TokenUser(UserInfo(f"system:bootstrap:{token_id}", groups=groups))
 
     def _flaw(self, secret: Secret, data: Mapping[str, str], token_id: str, token_secret: str) -> str:
         """Return what is wrong with a token, an empty text when nothing is."""

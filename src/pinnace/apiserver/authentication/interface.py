@@ -1,6 +1,7 @@
 """What every way of authentication answers: who makes a request."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Protocol
 
 from pinnace.component.http import Request, UserInfo
@@ -27,14 +28,22 @@ class InvalidToken(Exception):
     """Raised for a bearer token that is not good; the text is for TokenReview and logs, and never holds the token."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenUser:
+    """Whose a token is, and for which of the audiences asked about; None for a kind of token that knows no audiences."""
+
+    user: UserInfo
+    audiences: tuple[str, ...] | None = None
+
+
 class TokenAuthenticator(Protocol):
     """One kind of bearer token."""
 
     @abstractmethod
-    async def authenticate_token(self, token: str, audiences: tuple[str, ...] = ()) -> UserInfo | None:
+    async def authenticate_token(self, token: str, audiences: tuple[str, ...]) -> TokenUser | None:
         """Return the token's user, None when it is not of this kind.
 
-        `audiences` are those that the token must be for, the API server's own when empty.
+        `audiences` are those that the token must be for; one of them is enough. A kind that knows no audiences leaves them alone.
 
         Raises:
             InvalidToken: it is of this kind, and not (or no longer) good.

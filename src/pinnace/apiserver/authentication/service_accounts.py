@@ -5,7 +5,7 @@ can change (time, account, pod, secret, node) is checked at each use, so that a 
 Upstream: `pkg/serviceaccount/{jwt,claims}.go`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jwt
@@ -14,11 +14,12 @@ from msgspec import Struct
 
 from pinnace.api.core_v1 import Node, Pod, Secret, ServiceAccount
 from pinnace.api.meta_v1 import ObjectMeta
-from pinnace.apiserver.authentication.interface import CREDENTIAL_ID_KEY, InvalidToken, TokenAuthenticator
+from pinnace.apiserver.authentication.interface import CREDENTIAL_ID_KEY, InvalidToken, TokenAuthenticator, TokenUser
 from pinnace.apiserver.service_account_tokens import CLAIM, Lookup, key_id
 from pinnace.component.clock import Clock
 from pinnace.component.http import UserInfo
 from pinnace.machinery import timestamps
+from pinnace.machinery.field import go_quoted
 
 # Seconds after an object's deletionTimestamp for which tokens bound to it still work, so that a pod can end in order.
 DELETION_LEEWAY_SECONDS = 60.0
@@ -36,22 +37,23 @@ class ServiceAccountAuthenticator(TokenAuthenticator):
         self,
         keys: Sequence[rsa.RSAPublicKey],
         issuer: str,
-        audiences: tuple[str, ...],
         lookup: Lookup,
         clock: Clock,
     ) -> None:
         self._keys = {key_id(key): key for key in keys}
         self._issuer = issuer
-        self._audiences = audiences
         self._lookup = lookup
         self._clock = clock
         self._verified: dict[str, Mapping[str, Any]] = {}
 
-    async def authenticate_token(self, token: str, audiences: tuple[str, ...] = ()) -> UserInfo | None:
+    async def authenticate_token(self, token: str, audiences: tuple[str, ...]) -> TokenUser | None:
         claims = self._claims(token)
         self._check_time(claims)
-        if not set(claims["aud"]) & set(audiences or self._audiences):
-            raise InvalidToken("token audiences do not match")
+        meant = tuple(one for one in audiences if one in claims["aud"])
+        if not meant:
+            raise InvalidToken(
+                f"token audiences {_quoted(claims['aud'])} is invalid for the target audiences {_quoted(audiences)}"
+            )
         private = claims[CLAIM]
         account = private["serviceaccount"]
         namespace = private["namespace"]
@@ -62,12 +64,13 @@ class ServiceAccountAuthenticator(TokenAuthenticator):
             await self._check_bound(Secret, private["secret"], namespace, "secret")
         elif "node" in private:
             await self._check_bound(Node, private["node"], "", "node")
-        return UserInfo(
+        user = UserInfo(
             name=f"system:serviceaccount:{namespace}:{account['name']}",
             uid=account["uid"],
             groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}"),
             extra=_extra(claims, private),
         )
+        return TokenUser(user, meant)
 
     def _claims(self, token: str) -> Mapping[str, Any]:
         """Return a token's claims, checked for signature, issuer and shape."""
@@ -120,6 +123,11 @@ class ServiceAccountAuthenticator(TokenAuthenticator):
             raise InvalidToken(f"{what} of the token has been deleted")
 
 
+def _quoted(words: Iterable[str]) -> str:
+    """Return words as Go prints a slice of quoted strings."""
+    return "[" + " ".join(map(go_quoted, words)) + "]"
+
+
 def _is_shaped(claims: Mapping[str, Any]) -> bool:
     private = claims.get(CLAIM)
     if not isinstance(private, dict) or not isinstance(private.get("namespace"), str):
@@ -135,6 +143,7 @@ def _is_shaped(claims: Mapping[str, Any]) -> bool:
         claims["sub"] == subject
         and isinstance(account.get("uid"), str)
         and isinstance(claims["aud"], list)
+        and all(isinstance(one, str) for one in claims["aud"])
         and all(isinstance(claims[name], int | float) for name in ("exp", "nbf"))
     )
 

@@ -58,13 +58,10 @@ _META = Path("metadata")
 class Reviews:
     """Handlers of the kinds that are only ever created."""
 
-    def __init__(
-        self, bearer: BearerAuthenticator, authorizer: Authorizer, roles: Roles, audiences: tuple[str, ...]
-    ) -> None:
+    def __init__(self, bearer: BearerAuthenticator, authorizer: Authorizer, roles: Roles) -> None:
         self._bearer = bearer
         self._authorizer = authorizer
         self._roles = roles
-        self._audiences = audiences
 
     def handlers(self) -> Specials:
         """Return what answers a POST to each kind."""
@@ -82,17 +79,13 @@ class Reviews:
         review = await _read(scope, TokenReview)
         if not review.spec.token:
             raise BadRequest("token is required for TokenReview in authentication")
-        audiences = review.spec.audiences or self._audiences
         try:
-            user = await self._bearer.review(review.spec.token, audiences)
+            found = await self._bearer.review(review.spec.token, review.spec.audiences)
         except InvalidToken as error:
             return _answer(scope, replace(review, status=TokenReviewStatus(error=str(error))))
+        user = found.user
         groups = user.groups if ALL_AUTHENTICATED in user.groups else (*user.groups, ALL_AUTHENTICATED)
-        status = TokenReviewStatus(
-            authenticated=True,
-            user=_wire(user, groups),
-            audiences=tuple(one for one in audiences if one in self._audiences),
-        )
+        status = TokenReviewStatus(authenticated=True, user=_wire(user, groups), audiences=found.audiences or ())
         return _answer(scope, replace(review, status=status))
 
     async def myself(self, scope: Scope) -> Response:

@@ -77,7 +77,7 @@ def issuer(clock):
 
 @pytest.fixture
 def accounts(issuer, objects, clock):
-    return ServiceAccountAuthenticator([issuer.public_key], ISSUER, (ISSUER,), objects, clock)
+    return ServiceAccountAuthenticator([issuer.public_key], ISSUER, objects, clock)
 
 
 def ask(bound=None, **spec):
@@ -92,7 +92,7 @@ async def test_pod_bound_token_names_account_pod_and_node(issuer, accounts, obje
     """A token issued for a pod authenticates as its account, with the pod and node it is bound to."""
     answer = await issuer.create(ACCOUNT, ask(pod_reference(), expiration_seconds=3607), objects)
     assert answer.spec.audiences == (ISSUER,)
-    user = await accounts.authenticate_token(answer.status.token)
+    user = (await accounts.authenticate_token(answer.status.token, (ISSUER,))).user
     assert user.name == "system:serviceaccount:ns:sa"
     assert user.uid == "sa-uid"
     assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:ns")
@@ -129,20 +129,20 @@ async def test_token_expires_by_the_clusters_clock(issuer, accounts, objects, cl
     """A token works until its last second and not at its end."""
     token = (await issuer.create(ACCOUNT, ask(expiration_seconds=600), objects)).status.token
     await clock.advance(599)
-    assert await accounts.authenticate_token(token)
+    assert await accounts.authenticate_token(token, (ISSUER,))
     await clock.advance(1)
     with pytest.raises(InvalidToken, match="expired"):
-        await accounts.authenticate_token(token)
+        await accounts.authenticate_token(token, (ISSUER,))
 
 
 @pytest.mark.parametrize("gone", [ACCOUNT, POD], ids=["account", "pod"])
 async def test_token_dies_with_what_it_is_bound_to(issuer, accounts, objects, gone):
     """A token that has been accepted is refused as soon as its account or pod is gone."""
     token = (await issuer.create(ACCOUNT, ask(pod_reference()), objects)).status.token
-    assert await accounts.authenticate_token(token)
+    assert await accounts.authenticate_token(token, (ISSUER,))
     objects.drop(gone)
     with pytest.raises(InvalidToken, match="does not exist"):
-        await accounts.authenticate_token(token)
+        await accounts.authenticate_token(token, (ISSUER,))
 
 
 async def test_token_of_a_recreated_pod_is_refused(issuer, accounts, objects):
@@ -150,7 +150,7 @@ async def test_token_of_a_recreated_pod_is_refused(issuer, accounts, objects):
     token = (await issuer.create(ACCOUNT, ask(pod_reference()), objects)).status.token
     objects.put(Pod(metadata=meta("web", "other-uid"), spec=POD.spec))
     with pytest.raises(InvalidToken):
-        await accounts.authenticate_token(token)
+        await accounts.authenticate_token(token, (ISSUER,))
 
 
 async def test_token_outlives_the_start_of_its_pods_deletion_by_a_minute(issuer, accounts, objects, clock):
@@ -158,17 +158,17 @@ async def test_token_outlives_the_start_of_its_pods_deletion_by_a_minute(issuer,
     token = (await issuer.create(ACCOUNT, ask(pod_reference(), expiration_seconds=3600), objects)).status.token
     objects.put(Pod(metadata=meta("web", "pod-uid", deletion_timestamp=timestamps.format(clock.time())), spec=POD.spec))
     await clock.advance(60)
-    assert await accounts.authenticate_token(token)
+    assert await accounts.authenticate_token(token, (ISSUER,))
     await clock.advance(1)
     with pytest.raises(InvalidToken, match="deleted"):
-        await accounts.authenticate_token(token)
+        await accounts.authenticate_token(token, (ISSUER,))
 
 
 async def test_token_for_another_audience_is_refused(issuer, accounts, objects):
     """A token for someone else is no credential here, and is one for whom it was made."""
     token = (await issuer.create(ACCOUNT, ask(audiences=("vault",)), objects)).status.token
     with pytest.raises(InvalidToken, match="audiences"):
-        await accounts.authenticate_token(token)
+        await accounts.authenticate_token(token, (ISSUER,))
     assert await accounts.authenticate_token(token, ("vault",))
 
 
@@ -224,7 +224,7 @@ async def test_forged_tokens_are_refused(issuer, accounts, objects, how):
     """Nothing but an untouched token of ours is accepted."""
     token = (await issuer.create(ACCOUNT, ask(), objects)).status.token
     with pytest.raises(InvalidToken):
-        await accounts.authenticate_token(forged(issuer, how, token))
+        await accounts.authenticate_token(forged(issuer, how, token), (ISSUER,))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_jwks_holds_the_key_that_signs(issuer):
 def authenticator(*kinds):
     return RequestAuthenticator([
         CertificateAuthenticator(),
-        BearerAuthenticator(kinds or [StaticTokens({"t0ken": ALICE})]),
+        BearerAuthenticator(kinds or [StaticTokens({"t0ken": ALICE})], (ISSUER,)),
     ])
 
 
@@ -381,6 +381,6 @@ async def test_in_process_user_needs_no_credentials():
 
 async def test_review_collects_every_kinds_reason(accounts):
     """A TokenReview hears why no kind took the token."""
-    bearer = BearerAuthenticator([StaticTokens({}), accounts])
+    bearer = BearerAuthenticator([StaticTokens({}), accounts], (ISSUER,))
     with pytest.raises(InvalidToken, match=r"^\[invalid bearer token, token is not valid: DecodeError\]$"):
         await bearer.review("garbage")

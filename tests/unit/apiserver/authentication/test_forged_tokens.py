@@ -66,9 +66,7 @@ class Court:
         self.clock = VirtualClock()
         self.objects = Objects(ACCOUNT)
         self.issuer = TokenIssuer(KEY, ISSUER, (ISSUER,), self.clock, Identity(random.Random(1)))
-        self.accounts = ServiceAccountAuthenticator(
-            [self.issuer.public_key], ISSUER, (ISSUER,), self.objects, self.clock
-        )
+        self.accounts = ServiceAccountAuthenticator([self.issuer.public_key], ISSUER, self.objects, self.clock)
 
     async def token(self, **spec):
         request = TokenRequest(spec=TokenRequestSpec(**spec))
@@ -77,7 +75,7 @@ class Court:
     async def refuses(self, token):
         text = ""
         try:
-            user = await self.accounts.authenticate_token(token)
+            user = await self.accounts.authenticate_token(token, (ISSUER,))
         except InvalidToken as error:
             user, text = None, str(error)
         assert token not in text
@@ -194,7 +192,9 @@ async def test_no_token_appears_in_a_log_at_any_level(court, capsys, request):
     """Good, expired, forged and unknown tokens leave no trace, at the most talkative level."""
     component_logging.configure(level=logging.DEBUG)
     request.addfinalizer(structlog.reset_defaults)
-    bearer = BearerAuthenticator((StaticTokens({}), court.accounts, BootstrapTokens(court.objects, court.clock)))
+    bearer = BearerAuthenticator(
+        (StaticTokens({}), court.accounts, BootstrapTokens(court.objects, court.clock)), (ISSUER,)
+    )
     authenticator = RequestAuthenticator([bearer])
     good = await court.token()
     shown = [good, good[:-20] + "A" * 20, "abcdef.0123456789abcdef", "plain-secret-token"]
