@@ -177,6 +177,10 @@ class SharedInformer(Generic[T]):
         """Wait until the first list is in the cache."""
         await self._synced.wait()
 
+    def has_reached(self, version: int) -> bool:
+        """Tell whether the cache shows everything up to a resourceVersion of this type."""
+        return self._version.isdecimal() and int(self._version) >= version
+
     def add_handler(
         self,
         on_add: Callable[[T], None] | None = None,

@@ -14,8 +14,11 @@ from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.metrics import Metrics
+from pinnace.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from pinnace.controllers.controller import Controller
 from pinnace.controllers.deployment import DeploymentController
+from pinnace.controllers.endpoints import EndpointsController
+from pinnace.controllers.endpointslice import EndpointSliceController
 from pinnace.controllers.garbage_collector import GarbageCollector
 from pinnace.controllers.namespace import NamespaceController
 from pinnace.controllers.node_ipam import NodeIpamController
@@ -37,7 +40,10 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ReplicaSetController,
     ReplicationManager,
     DeploymentController,
+    EndpointSliceController,
+    EndpointsController,
     GarbageCollector,
+    ClusterRoleAggregationController,
 )
 
 
