@@ -162,15 +162,18 @@ class ApiServer(Services):
             return page_not_found()
         resource = find_resource(info)
         handler = find_handler(resource, info, request.method, self._specials)
+        registry = self._registries.of(resource)
         scope = Scope(
             services=self,
             request=request,
             info=info,
             user=user,
             resource=resource,
-            registry=self._registries.of(resource),
+            registry=registry,
             output=negotiate(request, watch=info.verb == "watch"),
         )
+        if registry.strategy.deprecation:
+            scope.warnings.append(registry.strategy.deprecation)
         try:
             return await handler(scope)
         except ApiError as error:

@@ -46,8 +46,8 @@ async def evict(scope: Scope, pods: Registry[Any], name: str, eviction: Eviction
     pod: Pod = entry.object
     if _needs_budget(pod):
         await _take_budget(scope, pod, dry_run=dry_run)
-        if not dry_run:
-            await _mark(scope, pods, name, namespace)
+    if not dry_run:
+        await _mark(scope, pods, name, namespace)
     wanted = options.preconditions or Preconditions()
     if not wanted.uid:
         wanted = replace(wanted, uid=pod.metadata.uid)

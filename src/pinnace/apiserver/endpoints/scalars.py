@@ -111,6 +111,8 @@ def _micro_time(text: str) -> str:
     fraction = text[19:26]
     if len(text) < 27 or fraction[:1] != "." or not fraction[1:].isdigit():
         raise ValueError(problem)
+    if text[26:27].isdigit():
+        raise ValueError(f'parsing time "{text}" as "{_MICRO}": cannot parse "{text[26:]}" as "Z07:00"')
     try:
         return timestamps.format_micro(timestamps.parse(text))
     except ValueError:

@@ -225,6 +225,8 @@ class Strategy(Generic[T]):
     # `validates_update_fully` is set.
     validate_update: Callable[[T, T], Sequence[FieldError]] = _no_update_errors
     validates_update_fully: bool = False
+    # Text of a Warning header of every answer about the kind, when it is deprecated.
+    deprecation: str = ""
     # Texts of Warning headers; the stored object is None on create.
     warnings: Callable[[T, T | None], Sequence[str]] = _no_warnings
 

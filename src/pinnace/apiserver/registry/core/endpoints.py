@@ -97,6 +97,7 @@ def cells(obj: Endpoints, now: float) -> Sequence[Any]:
 STRATEGY: Strategy[Endpoints] = Strategy(
     default=default,
     validate=validate,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     allow_create_on_update=True,
     columns=(NAME, text("Endpoints", "The addresses behind the Service."), AGE),
     cells=cells,

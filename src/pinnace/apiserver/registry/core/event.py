@@ -1,25 +1,52 @@
 """Event, the core group's (upstream pkg/registry/core/event, pkg/apis/core/validation/events.go)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pinnace.api.core_v1 import Event
 from pinnace.apiserver.registry import columns
 from pinnace.apiserver.registry.strategy import Column, Selectable, Strategy, unknown_field_own_table
-from pinnace.machinery.field import FieldError, Path, invalid
+from pinnace.machinery import names
+from pinnace.machinery.field import FieldError, Path, invalid, required
 
 TTL_SECONDS = 3600
+# Bytes of an event with an eventTime.
+SHORT_LIMIT_BYTES, MESSAGE_LIMIT_BYTES = 128, 1024
 
 
 def validate(obj: Event) -> Sequence[FieldError]:
-    """Hold an event to the namespace of what it is about; cluster-scoped objects have theirs in default."""
+    """Hold an event to the namespace of what it is about; one with an eventTime must say more."""
+    return tuple(_errors(obj))
+
+
+def _errors(obj: Event) -> Iterator[FieldError]:
     about, own = obj.involved_object.namespace, obj.metadata.namespace
     path = Path("involvedObject", "namespace")
-    if not about and own not in {"default", "kube-system", ""}:
-        return (invalid(path, about, "does not match event.namespace"),)
-    if about and about != own:
-        return (invalid(path, about, "does not match event.namespace"),)
-    return ()
+    # Cluster-scoped objects have their events in one of these.
+    if about != own and (about or own not in {"default", "kube-system", ""}):
+        yield invalid(path, about, "does not match event.namespace")
+    if obj.event_time is not None:
+        yield from _new_style_errors(obj)
+    if own:
+        yield from (invalid(Path("namespace"), own, words) for words in names.dns_subdomain(own))
+
+
+def _new_style_errors(obj: Event) -> Iterator[FieldError]:
+    at, component = Path("reportingComponent"), obj.reporting_component
+    if not component:
+        yield required(at)
+    yield from (invalid(at, component, words) for words in names.qualified_name(component))
+    for value, wire in (
+        (obj.reporting_instance, "reportingInstance"),
+        (obj.action, "action"),
+        (obj.reason, "reason"),
+    ):
+        if not value:
+            yield required(Path(wire))
+        if len(value.encode()) > SHORT_LIMIT_BYTES:
+            yield invalid(Path(wire), "", f"can have at most {SHORT_LIMIT_BYTES} characters")
+    if len(obj.message.encode()) > MESSAGE_LIMIT_BYTES:
+        yield invalid(Path("message"), "", f"can have at most {MESSAGE_LIMIT_BYTES} characters")
 
 
 def cells(obj: Event, now: float) -> Sequence[Any]:

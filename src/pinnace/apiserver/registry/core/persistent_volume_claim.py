@@ -18,9 +18,12 @@ from pinnace.api.core_v1 import (
 from pinnace.apiserver.registry.core import volume_defaults
 from pinnace.apiserver.registry.core.validation.claims import claim_spec_errors
 from pinnace.apiserver.registry.defaulting import changed
+from pinnace.apiserver.registry.go_struct import go_difference
+from pinnace.apiserver.registry.immutable import unchanged
 from pinnace.apiserver.registry.printing import AGE, NAME, UNSET, age, text
-from pinnace.apiserver.registry.strategy import Context, Strategy
-from pinnace.machinery.field import FieldError, Path, forbidden
+from pinnace.apiserver.registry.strategy import Context, Part, Strategy, take_only_status
+from pinnace.machinery import quantity
+from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported, required
 
 _SHORT = {
     "ReadWriteOnce": "RWO",
@@ -28,6 +31,15 @@ _SHORT = {
     "ReadWriteMany": "RWX",
     "ReadWriteOncePod": "RWOP",
 }
+_SPEC = Path("spec")
+_OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
+_RESIZE_STATES = (
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizePending",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+)
 _FROZEN = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 
 
@@ -47,6 +59,9 @@ def prepare_create(ctx: Context, obj: PersistentVolumeClaim) -> PersistentVolume
     source = spec.data_source
     if source is not None and not source.api_group and source.kind != "PersistentVolumeClaim":
         spec = replace(spec, data_source=None)
+    if spec.data_source_ref is not None and spec.data_source_ref.namespace:
+        # Sources in other namespaces are behind a gate that is off.
+        spec = replace(spec, data_source_ref=None)
     source, ref = spec.data_source, spec.data_source_ref
     if source is not None and ref is None:
         ref = TypedObjectReference(api_group=source.api_group, kind=source.kind, name=source.name)
@@ -63,18 +78,79 @@ def validate(obj: PersistentVolumeClaim) -> Sequence[FieldError]:
 
 
 def validate_update(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> Sequence[FieldError]:
-    """Hold the spec, but for the volume it is bound to (once) and the size of a bound claim."""
-    after, before = new.spec, old.spec
-    spec: PersistentVolumeClaimSpec = after
+    """Hold the spec, but for the volume it is bound to (once), its class while unbound, and size and class of a bound one."""
+    found = []
+    before, after = _comparable(new, old)
+    if after != before:
+        found.append(forbidden(_SPEC, f"{_FROZEN}\n{go_difference(before, after)}"))
+    size, least = _storage(new.spec), _storage(old.spec)
+    if size < least and size <= quantity.parse(old.status.capacity.get("storage", "0")):
+        at = _SPEC.child("resources", "requests", "storage")
+        found.append(forbidden(at, "field can not be less than status.capacity"))
+    found += unchanged(new.spec.volume_mode, old.spec.volume_mode, Path("volumeMode"))
+    if old.spec.volume_attributes_class_name is not None and new.spec.volume_attributes_class_name is None:
+        at = _SPEC.child("volumeAttributesClassName")
+        found.append(forbidden(at, "update from non-nil value to nil is forbidden"))
+    return found
+
+
+def _comparable(
+    new: PersistentVolumeClaim, old: PersistentVolumeClaim
+) -> tuple[PersistentVolumeClaimSpec, PersistentVolumeClaimSpec]:
+    """Return the old and the new spec, equal where a change is allowed."""
+    before, after = old.spec, new.spec
     if not before.volume_name:
-        spec = replace(spec, volume_name="")
-    if old.status.phase == "Bound":
-        spec = replace(
-            spec,
-            resources=replace(spec.resources, requests=before.resources.requests),
+        before = replace(before, volume_name=after.volume_name)
+    is_bound = old.status.phase == "Bound"
+    if not is_bound and not before.storage_class_name and before.storage_class_name is None:
+        # A class may be given later, by hand or as the default one.
+        before = replace(before, storage_class_name=after.storage_class_name)
+    if is_bound:
+        requests = dict(after.resources.requests)
+        if "storage" in requests and "storage" in before.resources.requests:
+            requests["storage"] = before.resources.requests["storage"]
+        after = replace(
+            after,
+            resources=replace(after.resources, requests=requests),
             volume_attributes_class_name=before.volume_attributes_class_name,
         )
-    return () if spec == before else (forbidden(Path("spec"), _FROZEN),)
+    return before, after
+
+
+def _storage(spec: PersistentVolumeClaimSpec) -> quantity.Quantity:
+    return quantity.parse(spec.resources.requests.get("storage", "0"))
+
+
+def validate_status(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> Sequence[FieldError]:  # noqa: ARG001
+    """Check what is said of the volume."""
+    found = [] if new.metadata.resource_version else [required(Path("resourceVersion"))]
+    if not new.spec.access_modes:
+        found.append(required(_SPEC.child("accessModes")))
+    capacity = Path("status", "capacity")
+    for name in sorted(new.status.capacity):
+        amount = quantity.parse(new.status.capacity[name])
+        if amount.value() < 0:
+            found.append(invalid(capacity.key(name), amount.value(), "must be a valid resource quantity"))
+    statuses = Path("status", "allocatedResourceStatus")
+    for name in sorted(new.status.allocated_resource_statuses):
+        value = new.status.allocated_resource_statuses[name]
+        if value not in _RESIZE_STATES:
+            found.append(not_supported(statuses.key(name), name, _RESIZE_STATES))
+    return found
+
+
+def warnings(new: PersistentVolumeClaim, old: PersistentVolumeClaim | None) -> Sequence[str]:  # noqa: ARG001
+    """Warn of a class given in the old way, and of parts of a byte."""
+    found = []
+    if _OLD_CLASS in new.metadata.annotations:
+        at = Path("metadata", "annotations").key(_OLD_CLASS)
+        found.append(f'{at}: deprecated since v1.8; use "storageClassName" attribute instead')
+    for amounts, wire in ((new.spec.resources.requests, "requests"), (new.spec.resources.limits, "limits")):
+        text = amounts.get("storage")
+        if text is not None and quantity.parse(text).milli() % 1000:
+            at = _SPEC.child("resources", wire).key("storage")
+            found.append(f'{at}: fractional byte value "{text}" is invalid, must be an integer')
+    return found
 
 
 def cells(obj: PersistentVolumeClaim, now: float) -> Sequence[Any]:
@@ -98,6 +174,7 @@ STRATEGY: Strategy[PersistentVolumeClaim] = Strategy(
     prepare_create=prepare_create,
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     delete_returns_object=True,
     columns=(
         NAME,
@@ -106,4 +183,5 @@ STRATEGY: Strategy[PersistentVolumeClaim] = Strategy(
         text("VolumeMode", wide=True),
     ),
     cells=cells,
+    parts={"status": Part(prepare_update=take_only_status, validate_update=validate_status)},
 )

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from pinnace.api.core_v1 import AppArmorProfile, Container, Pod, PodCondition, PodSpec, PodStatus, SecurityContext
 from pinnace.apiserver.registry.core import pod_defaults, pod_resources, pod_table
+from pinnace.apiserver.registry.core.pod_label_keys import with_label_keys
 from pinnace.apiserver.registry.core.pod_warnings import APPARMOR, pod_warnings
 from pinnace.apiserver.registry.core.validation import pod_spec, pod_update
 from pinnace.apiserver.registry.strategy import (
@@ -17,12 +18,13 @@ from pinnace.apiserver.registry.strategy import (
     unknown_field_own_table,
 )
 from pinnace.machinery import timestamps
-from pinnace.machinery.field import FieldError, Path, forbidden
+from pinnace.machinery.field import FieldError, Path, forbidden, invalid
 from pinnace.machinery.memo import Memo
 
 # Pods of one template share their spec, and what is found out about it.
 _SPEC_ERRORS: Memo[PodSpec, tuple[FieldError, ...]] = Memo(lambda spec: tuple(pod_spec.pod_errors(spec)))
 _QOS_CLASS: Memo[PodSpec, str] = Memo(pod_resources.qos_class)
+_MIRROR = "kubernetes.io/config.mirror"
 _FINISHED = frozenset({"Succeeded", "Failed"})
 _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
@@ -40,7 +42,7 @@ def _prepare_create(ctx: Context, pod: Pod) -> Pod:
             ),
         )
     status = PodStatus(phase="Pending", qos_class=_QOS_CLASS(pod.spec), conditions=conditions)
-    return replace(_with_apparmor(pod), status=status)
+    return replace(with_label_keys(_with_apparmor(pod)), status=status)
 
 
 def _with_apparmor(pod: Pod) -> Pod:
@@ -78,6 +80,10 @@ def _apparmor_profile(annotation: str) -> AppArmorProfile | None:
 
 def _validate(pod: Pod) -> list[FieldError]:
     found = list(_SPEC_ERRORS(pod.spec))
+    mirrored = pod.metadata.annotations.get(_MIRROR)
+    if mirrored is not None and not pod.spec.node_name:
+        text = "must set spec.nodeName if mirror pod annotation is set"
+        found.insert(0, invalid(Path("metadata", "annotations").key(_MIRROR), mirrored, text))
     if pod.metadata.uid and not pod.metadata.resource_version:
         found += _create_errors(pod.spec)
     return found

@@ -153,6 +153,7 @@ def driver_name_errors(driver: str, path: Path) -> Errors:
     """Check the name of a CSI driver, whose case does not matter."""
     if not driver:
         yield required(path)
+        return
     if len(driver.encode()) > DRIVER_NAME_LIMIT_BYTES:
         yield too_long(path, driver, DRIVER_NAME_LIMIT_BYTES)
     yield from (invalid(path, driver, text) for text in names.dns_subdomain(driver.lower()))
