@@ -37,7 +37,10 @@ async def simulated_nodes(
             client = Client(InProcessTransport(handler, user), user_agent="kubelet")
             runtime = await stack.enter_async_context(SimulatedRuntime(clock, source))
             sources: Sources | None = shared.of(name) if shared is not None else None
-            config = KubeletConfig(node_name=name, node_ip=_address(number), version=version)
+            # Its events tell everything; looking as well would only cost.
+            config = KubeletConfig(
+                node_name=name, node_ip=_address(number), version=version, relist_seconds=0, sync_seconds=0
+            )
             kubelet = Kubelet(
                 config, client, clock, Identity(source), runtime, host=runtime.host(client), sources=sources
             )

@@ -1,33 +1,47 @@
-"""A control plane of a test's own: in this event loop, in memory, under a clock that only the test moves.
+"""A cluster of a test's own: in this event loop, in memory, under a clock that only the test moves.
 
-No socket, no root, no file. API server, controllers and scheduler are the real ones; there is no node unless the test makes one.
+No socket, no root, no file. API server, controllers, scheduler and node agents are the real ones; only what agents run is simulated.
+Invariant: the same seed and the same calls give the same run, to the last name and the last event.
 """
 
 import asyncio
+import logging
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Never
 
+import structlog
+
+from pinnace import VERSION
+from pinnace.api.core_v1 import Node
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.service_account_tokens import SigningKey
+from pinnace.apiserver.streaming import InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_RANGE
+from pinnace.cluster.simulated_node import simulated_nodes
 from pinnace.component.clock import Clock, VirtualClock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.identity import Identity
+from pinnace.component.logging import configure
 from pinnace.controllers.manager import ControllerManager
 from pinnace.scheduler import Scheduler, default_profile
 from pinnace.store.memory import MemoryStore
+from pinnace.testing.listening import listening
 
-# Making an RSA key takes a tenth of a second; tests that look at tokens see this one.
+# Making an RSA key takes a twentieth of a second; every cluster of a process signs with this one.
 _SIGNING_KEY: list[SigningKey] = []
+# Virtual seconds for nodes to become Ready, and between looks.
+_READY_LIMIT_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running control plane.
+    """A running cluster.
 
     Attributes:
         client: calls as the administrator.
@@ -47,37 +61,70 @@ class Cluster:
         """Wait until nothing is going on."""
         await self.clock.settle()
 
+    def listening(self, *, time_passes: bool = True) -> AbstractAsyncContextManager[Path]:
+        """Let programs outside the test reach the cluster while the block runs; gives the administrator's kubeconfig.
+
+        The cluster's time then goes on by itself, as those programs expect, unless `time_passes` is false.
+        """
+        return listening(self.handler, self.clock, time_passes=time_passes)
+
 
 @asynccontextmanager
-async def running_cluster(*, seed: int = 0) -> AsyncIterator[Cluster]:
-    """Run a control plane while the body runs; the same seed gives the same names and choices."""
-    clock = VirtualClock()
-    source = random.Random(seed)  # noqa: S311 - tests want to be repeated
+async def running_cluster(*, seed: int = 0, nodes: int | Sequence[str] = 1) -> AsyncIterator[Cluster]:
+    """Run a cluster while the body runs.
+
+    Args:
+        seed: the same one gives the same names and choices.
+        nodes: how many simulated nodes, or their names; they are Ready when the body begins. Without, pods stay Pending.
+    """
+    if not structlog.is_configured():
+        configure(level=logging.WARNING)
     if not _SIGNING_KEY:
         _SIGNING_KEY.append(SigningKey.create())
+    names = [f"node-{number + 1}" for number in range(nodes)] if isinstance(nodes, int) else nodes
+    # One source each, so that a choice more in one component changes nothing in the others.
+    seeds = random.Random(seed)  # noqa: S311 - tests want to be repeated
+    of_server, of_clock, of_scheduler, of_nodes = (random.Random(seeds.getrandbits(64)) for _ in range(4))  # noqa: S311
+    clock = VirtualClock(source=of_clock)
+    kubelets: dict[str, Handler] = {}
     server = api_server(
-        ApiServerConfig(service_cluster_ip_range="10.96.0.0/16"),
+        ApiServerConfig(service_cluster_ip_range=SERVICE_RANGE),
         MemoryStore(clock),
         clock=clock,
-        identity=Identity(source),
+        identity=Identity(of_server),
         signing_key=_SIGNING_KEY[0],
+        specials=streaming_handlers(InProcessKubelets(kubelets.get)),
     )
     async with server.running(), asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run, name=name) for name, run in _components(server.handle, clock, source)]
+        parts = _components(server.handle, clock, of_scheduler)
+        tasks = [group.create_task(run, name=name) for name, run in parts]
         admin = UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated"))
         cluster = Cluster(Client(InProcessTransport(server.handle, admin)), clock, server.handle)
-        await cluster.settle()
         try:
-            yield cluster
+            await cluster.settle()
+            async with simulated_nodes(names, server.handle, clock, of_nodes, version=VERSION) as agents:
+                kubelets.update(agents)
+                await _wait_ready(cluster, len(names))
+                yield cluster
         finally:
             for task in tasks:
                 task.cancel()
 
 
+async def _wait_ready(cluster: Cluster, nodes: int) -> None:
+    """Move time until every node takes pods."""
+    await cluster.settle()
+    while nodes and cluster.clock.monotonic() < _READY_LIMIT_SECONDS:
+        found = (await cluster.client.list(Node)).items
+        if len([node for node in found if not node.spec.taints]) == nodes:
+            return
+        await cluster.clock.advance(_LOOK_SECONDS)
+
+
 def _components(
     handler: Handler, clock: Clock, source: random.Random
 ) -> Iterator[tuple[str, Coroutine[Any, Any, Never]]]:
-    manager = ControllerManager(handler, clock, ca_pem="", cluster_cidr="10.244.0.0/16")
+    manager = ControllerManager(handler, clock, ca_pem="", cluster_cidr=CLUSTER_RANGE)
     yield "controller manager", manager.run()
     client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")))
     informers = InformerFactory(client, clock)
