@@ -40,6 +40,7 @@ from pinnace.kubelet.sources import OwnSources, PodHandler, Sources
 from pinnace.kubelet.stats import Stats
 from pinnace.kubelet.status_manager import StatusManager
 from pinnace.kubelet.volumes import Volumes
+from pinnace.kubelet.watched_source import WatchedSource
 from pinnace.machinery.errors import ApiError
 
 _FAST_SECONDS, _HOUSEKEEPING_SECONDS = 0.1, 2.0
@@ -66,8 +67,10 @@ class Kubelet:
     ) -> None:
         """Make the agent of one node; without `host` it is this machine, without `sources` the agent watches by itself."""
         source = ClientSource(client)
+        self._watched = WatchedSource(client, clock)
+        self._watched.on_change = self._poke
         if host is None:
-            volumes = Volumes(config.root_dir, client, source, clock, identity)
+            volumes = Volumes(config.root_dir, client, self._watched, clock, identity)
             host = Host(
                 LinuxMachine(config.root_dir),
                 DiskFiles(config, volumes, clock),
@@ -140,6 +143,8 @@ class Kubelet:
             self._server.carry_in(group)
             self._prober.carry_in(group)
             self._statuses.carry_in(group)
+            if self._host.upkeep:
+                self._watched.carry_in(group)
             group.create_task(self._events.run(), name="kubelet events")
             await self._status.register()
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
@@ -210,6 +215,7 @@ class Kubelet:
             worker.update(pod)
             return
         worker = self._workers[uid] = PodWorker(self._node, pod)
+        self._watched.follow(pod)
         self._host.cgroups.balance(self._sources.pods())
         task = group.create_task(worker.run(), name=f"pod {pod.metadata.namespace}/{pod.metadata.name}")
         task.add_done_callback(lambda _: self._left(uid))
@@ -217,6 +223,7 @@ class Kubelet:
     def _left(self, uid: str) -> None:
         self._workers.pop(uid, None)
         self._host.cgroups.balance(self._sources.pods())
+        self._watched.release(uid)
         self._statuses.forget(uid)
         self._orphaned.set()
 

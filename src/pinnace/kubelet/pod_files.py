@@ -7,7 +7,7 @@ kuberuntime `kuberuntime_container.go`.
 """
 
 import asyncio
-import os
+import re
 import shutil
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,8 +21,9 @@ from pinnace.kubelet import logs
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.environment import ConfigError, PodFacts, expand
 from pinnace.kubelet.runtime import TERMINATION_POLICY, Instance, Mount
-from pinnace.kubelet.volumes import Volumes
+from pinnace.kubelet.volumes import Volumes, subpath
 
+_VARIABLE = re.compile(r"\$\(([^)]+)\)")
 # Upstream's limits on what a container may leave behind as its last words.
 _MESSAGE_BYTES, _TAIL_LINES, _TAIL_BYTES = 4096, 80, 2048
 
@@ -95,7 +96,10 @@ class DiskFiles(PodFiles):
         env: Mapping[str, str],
     ) -> tuple[Mount, ...]:
         pod = facts.pod
-        found = [_mount(mount, volumes, env) for mount in container.volume_mounts]
+        found = [
+            self._mount(facts, container.name, index, mount, volumes, env)
+            for index, mount in enumerate(container.volume_mounts)
+        ]
         if not any(mount.container_path == "/etc/hosts" for mount in found):
             hosts = self._volumes.pod_dir(pod.metadata.uid) / "etc-hosts"
             hosts.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +113,31 @@ class DiskFiles(PodFiles):
             found.append(Mount(container_path=container.termination_message_path, host_path=str(message)))
         (making.log_dir(self._config, pod) / container.name).mkdir(parents=True, exist_ok=True)
         return tuple(found)
+
+    def _mount(
+        self,
+        facts: PodFacts,
+        container: str,
+        index: int,
+        mount: core_v1.VolumeMount,
+        volumes: Mapping[str, Path],
+        env: Mapping[str, str],
+    ) -> Mount:
+        if mount.name not in volumes:
+            raise ConfigError(f'cannot find volume "{mount.name}" to mount into container')
+        path = volumes[mount.name]
+        if not path.exists():
+            path.mkdir(parents=True)  # a hostPath without a type, as the runtime would do
+        below = _path_below(mount, env)
+        if below:
+            base = self._volumes.pod_dir(facts.pod.metadata.uid) / "volume-subpaths"
+            path = subpath.bind(path, below, base / mount.name / container / str(index))
+        return Mount(
+            container_path=mount.mount_path,
+            host_path=str(path),
+            read_only=mount.read_only,
+            propagation=mount.mount_propagation or "None",
+        )
 
     def started(self, pod: core_v1.Pod, container: str, container_id: str, attempt: int) -> None:
         links = self._config.container_log_links
@@ -149,26 +178,14 @@ class DiskFiles(PodFiles):
         return self._volumes.pod_dir(uid) / "containers" / container / f"{attempt:08x}"
 
 
-def _mount(mount: core_v1.VolumeMount, volumes: Mapping[str, Path], env: Mapping[str, str]) -> Mount:
-    if mount.name not in volumes:
-        raise ConfigError(f'cannot find volume "{mount.name}" to mount into container')
-    path, below = volumes[mount.name], mount.sub_path or expand(mount.sub_path_expr, env)
-    if below:
-        path = Path(os.path.normpath(path / below))
-        if ".." in Path(below).parts or Path(below).is_absolute():
-            raise ConfigError(f"subPath {below} must be relative and not contain ..")
-        if not path.resolve().is_relative_to(volumes[mount.name].resolve()):
-            raise ConfigError(f"subPath {below} leads out of the volume")
-        if not path.exists():
-            path.mkdir(parents=True)
-    elif not path.exists():
-        path.mkdir(parents=True)  # a hostPath without a type, as the runtime would do
-    return Mount(
-        container_path=mount.mount_path,
-        host_path=str(path),
-        read_only=mount.read_only,
-        propagation=mount.mount_propagation or "None",
-    )
+def _path_below(mount: core_v1.VolumeMount, env: Mapping[str, str]) -> str:
+    """Return the part of the volume that is mounted; empty for all of it."""
+    if mount.sub_path or not mount.sub_path_expr:
+        return mount.sub_path
+    missing = next((name for name in _VARIABLE.findall(mount.sub_path_expr) if not env.get(name)), None)
+    if missing is not None:
+        raise ConfigError(f"missing value for {missing}")
+    return expand(mount.sub_path_expr, env)
 
 
 def _log_tail(path: Path) -> bytes:

@@ -363,3 +363,168 @@ async def test_probes_decide_readiness_and_restart(world: World) -> None:
     await world.until("probed", lambda pod: pod.status.container_statuses[0].ready)
     await world.call("exec", "probed", "--", "touch", "/dead")
     await world.until("probed", lambda pod: pod.status.container_statuses[0].restart_count == 1)
+
+
+async def test_volume_follows_its_config_map(world: World) -> None:
+    """A change of a config map is in the container's files within two seconds, without the pod being touched."""
+    meta = meta_v1.ObjectMeta(name="settings", namespace="default")
+    await world.admin.create(core_v1.ConfigMap(metadata=meta, data={"colour": "red"}))
+    main = core_v1.Container(
+        name="main",
+        image=DEMOAPP,
+        command=("/bin/sh", "-c", "until grep -q blue /c/colour; do sleep 0.05; done; cat /c/colour"),
+        volume_mounts=(core_v1.VolumeMount(name="c", mount_path="/c"),),
+    )
+    volume = core_v1.Volume(name="c", config_map=core_v1.ConfigMapVolumeSource(name="settings"))
+    await world.admin.create(
+        core_v1.Pod(
+            metadata=meta_v1.ObjectMeta(name="reader", namespace="default"),
+            spec=core_v1.PodSpec(
+                containers=(main,),
+                node_name="node-1",
+                restart_policy="Never",
+                automount_service_account_token=False,
+                volumes=(volume,),
+            ),
+        )
+    )
+    await world.until("reader", running)
+    await world.admin.patch(core_v1.ConfigMap, "settings", {"data": {"colour": "blue"}}, namespace="default")
+    async with asyncio.timeout(2):
+        await world.until("reader", lambda pod: pod.status.phase == "Succeeded")
+    assert await world.log("reader") == "blue"
+
+
+async def test_sub_path_cannot_leave_its_volume(world: World, tmp_path: Path) -> None:
+    """A link that leads out of a volume is refused; one inside is followed; nothing outside is touched at the end."""
+    outside = tmp_path / "outside"
+    inside = tmp_path / "inside"
+    for folder in (outside, inside / "real"):
+        folder.mkdir(parents=True)
+        (folder / "kept").write_text("kept\n")
+    (inside / "evil").symlink_to(outside)
+    (inside / "good").symlink_to("real")
+    volume = core_v1.Volume(name="h", host_path=core_v1.HostPathVolumeSource(path=str(inside)))
+    for name in ("evil", "good"):
+        main = core_v1.Container(
+            name="main",
+            image=DEMOAPP,
+            command=("/bin/sh", "-c", "cat /h/kept; echo new > /h/new"),
+            volume_mounts=(core_v1.VolumeMount(name="h", mount_path="/h", sub_path=name),),
+        )
+        await world.admin.create(
+            core_v1.Pod(
+                metadata=meta_v1.ObjectMeta(name=name, namespace="default"),
+                spec=core_v1.PodSpec(
+                    containers=(main,),
+                    node_name="node-1",
+                    restart_policy="Never",
+                    automount_service_account_token=False,
+                    volumes=(volume,),
+                ),
+            )
+        )
+    await world.until("good", lambda pod: pod.status.phase == "Succeeded")
+    refused = await world.until(
+        "evil",
+        lambda pod: any(
+            item.state.waiting and item.state.waiting.reason == "CreateContainerConfigError"
+            for item in pod.status.container_statuses
+        ),
+    )
+    waiting = refused.status.container_statuses[0].state.waiting
+    assert waiting is not None
+    assert waiting.message == "subPath evil leads out of the volume"
+    assert await world.log("good") == "kept\n"
+    for name in ("evil", "good"):
+        await world.admin.delete(core_v1.Pod, name, "default")
+        await eventually_gone(world, name)
+    assert sorted(path.name for path in (inside / "real").iterdir()) == ["kept", "new"]
+    assert (outside / "kept").exists()
+
+
+async def test_group_of_the_pod_owns_its_volumes(world: World) -> None:
+    """With fsGroup an ordinary user writes scratch space and reads secrets."""
+    meta = meta_v1.ObjectMeta(name="word", namespace="default")
+    await world.admin.create(core_v1.Secret(metadata=meta, data={"word": "c2VzYW1l"}))
+    main = core_v1.Container(
+        name="main",
+        image=DEMOAPP,
+        command=("/bin/sh", "-c", "id -u; echo x > /e/x && stat -c %g /e/x; cat /s/word"),
+        volume_mounts=(
+            core_v1.VolumeMount(name="e", mount_path="/e"),
+            core_v1.VolumeMount(name="s", mount_path="/s"),
+        ),
+    )
+    await world.admin.create(
+        core_v1.Pod(
+            metadata=meta_v1.ObjectMeta(name="group", namespace="default"),
+            spec=core_v1.PodSpec(
+                containers=(main,),
+                node_name="node-1",
+                restart_policy="Never",
+                automount_service_account_token=False,
+                security_context=core_v1.PodSecurityContext(run_as_user=1000, fs_group=2000),
+                volumes=(
+                    core_v1.Volume(name="e", empty_dir=core_v1.EmptyDirVolumeSource()),
+                    core_v1.Volume(name="s", secret=core_v1.SecretVolumeSource(secret_name="word", default_mode=0o400)),
+                ),
+            ),
+        )
+    )
+    await world.until("group", lambda pod: pod.status.phase == "Succeeded")
+    assert await world.log("group") == "1000\n2000\nsesame"
+
+
+async def test_debug_container_sees_the_processes_of_its_target(world: World) -> None:
+    """kubectl debug adds a container to a running pod, which shares the target's processes."""
+    await world.pod("box", "trap 'exit 0' TERM; while true; do sleep 0.1; done")
+    await world.until("box", running)
+    code, out, err = await world.call(
+        "debug", "box", f"--image={DEMOAPP}", "--image-pull-policy=IfNotPresent", "--target=main", "-c", "debug",
+        "--", "sh", "-c", "echo looking; cat /proc/1/cmdline | tr '\\0' ' '",
+    )  # fmt: skip
+    assert code == 0, out + err
+    pod = await world.until(
+        "box", lambda pod: any(item.state.terminated for item in pod.status.ephemeral_container_statuses)
+    )
+    assert pod.status.phase == "Running"
+    assert pod.status.ephemeral_container_statuses[0].restart_count == 0
+    code, out, _ = await world.call("logs", "box", "-c", "debug")
+    assert out.startswith("looking\n")
+    assert "trap" in out
+    code, out, _ = await world.call("exec", "box", "-c", "main", "--", "echo", "alive")
+    assert (code, out) == (0, "alive\n")
+
+
+async def test_pod_has_a_control_group_with_its_limits(world: World) -> None:
+    """The pod's group carries the sum of its limits and goes with the pod."""
+    limits = {"cpu": "100m", "memory": "64Mi"}
+    main = core_v1.Container(
+        name="main",
+        image=DEMOAPP,
+        command=("/bin/sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"),
+        resources=core_v1.ResourceRequirements(requests=limits, limits=limits),
+    )
+    await world.admin.create(
+        core_v1.Pod(
+            metadata=meta_v1.ObjectMeta(name="limited", namespace="default"),
+            spec=core_v1.PodSpec(
+                containers=(main,),
+                node_name="node-1",
+                automount_service_account_token=False,
+                termination_grace_period_seconds=1,
+            ),
+        )
+    )
+    pod = await world.until("limited", running)
+    below = f"pinnace-test-{os.getpid()}/pod{pod.metadata.uid}"
+    top = Path("/sys/fs/cgroup")
+    unified = (top / "cgroup.controllers").exists()
+    name, tree = ("memory.max", top) if unified else ("memory.limit_in_bytes", top / "memory")
+    if not (tree / below).exists():
+        pytest.skip("control groups of this machine cannot be written")
+    assert (tree / below / name).read_text().strip() == str(64 << 20)
+    await world.admin.delete(core_v1.Pod, "limited", "default")
+    await eventually_gone(world, "limited")
+    assert not (tree / below).exists()

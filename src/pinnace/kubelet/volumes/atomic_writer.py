@@ -12,10 +12,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One file: its bytes and its permission bits."""
+    """One file: its bytes, its permission bits, and whose it is; None leaves it the agent's."""
 
     data: bytes
     mode: int
+    owner: int | None = None
 
 
 def write(folder: Path, files: Mapping[str, Content], stamp: str) -> bool:
@@ -31,6 +32,8 @@ def write(folder: Path, files: Mapping[str, Content], stamp: str) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.data)
         path.chmod(content.mode)
+        if content.owner is not None:
+            os.chown(path, content.owner, -1)
     fresh.mkdir(exist_ok=True)
     fresh.chmod(0o755)
     swap = folder / "..data_tmp"
@@ -54,7 +57,8 @@ def _link(folder: Path, wanted: set[str]) -> None:
 
 def _same(folder: Path, files: Mapping[str, Content]) -> bool:
     present = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    # A group that was given the files may have more rights than they were written with.
     return present.keys() == files.keys() and all(
-        present[name].read_bytes() == content.data and present[name].stat().st_mode & 0o7777 == content.mode
+        present[name].read_bytes() == content.data and present[name].stat().st_mode & content.mode == content.mode
         for name, content in files.items()
     )

@@ -18,7 +18,9 @@ from pinnace.client import Client
 from pinnace.component.clock import Clock
 from pinnace.component.identity import Identity
 from pinnace.kubelet.environment import ConfigError, PodFacts, Source, field_value, resource_value
+from pinnace.kubelet.volumes import mounts
 from pinnace.kubelet.volumes.atomic_writer import Content, write
+from pinnace.kubelet.volumes.ownership import give_to_group
 from pinnace.machinery import quantity, timestamps
 from pinnace.machinery.errors import ApiError, NotFound
 
@@ -49,6 +51,8 @@ class Volumes:
         self._root, self._client, self._source = root, client, source
         self._clock, self._identity = clock, identity
         self._tokens: dict[tuple[str, str, str], tuple[str, float]] = {}
+        # Volumes that have their group, by the pod's UID and their name.
+        self._given: set[tuple[str, str]] = set()
 
     def pod_dir(self, uid: str) -> Path:
         """Return the folder of one pod."""
@@ -64,6 +68,7 @@ class Volumes:
         for volume in facts.pod.spec.volumes or ():
             try:
                 found[volume.name] = await self._prepare(volume, facts)
+                self._own(volume, found[volume.name], facts.pod)
             except (ConfigError, ApiError, OSError) as error:
                 raise VolumeError(volume.name, str(error)) from error
         return found
@@ -71,11 +76,21 @@ class Volumes:
     async def remove(self, uid: str) -> None:
         """Take all volumes and files of a pod away; harmless when there are none."""
         folder = self.pod_dir(uid)
-        for mounted in (folder / "volumes/kubernetes.io~empty-dir").glob("*"):
-            if mounted.is_mount():
-                await _run("umount", "-l", str(mounted))
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(_remove, folder)
         self._tokens = {key: value for key, value in self._tokens.items() if key[0] != uid}
+        self._given = {key for key in self._given if key[0] != uid}
+
+    def _own(self, volume: core_v1.Volume, path: Path, pod: core_v1.Pod) -> None:
+        """Give a volume to the pod's group; hostPath volumes stay whose they are."""
+        context = pod.spec.security_context
+        if context is None or context.fs_group is None or volume.host_path is not None:
+            return
+        lasting = volume.empty_dir is not None
+        if lasting and (pod.metadata.uid, volume.name) in self._given:
+            return
+        mismatch = context.fs_group_change_policy == "OnRootMismatch"
+        give_to_group(path, context.fs_group, unless_right=mismatch and lasting)
+        self._given.add((pod.metadata.uid, volume.name))
 
     async def _prepare(self, volume: core_v1.Volume, facts: PodFacts) -> Path:
         base = self.pod_dir(facts.pod.metadata.uid) / "volumes"
@@ -108,7 +123,7 @@ class Volumes:
 
     async def _empty_dir(self, folder: Path, source: core_v1.EmptyDirVolumeSource) -> Path:
         folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one folder
-        if source.medium == "Memory" and not folder.is_mount():  # noqa: ASYNC240
+        if source.medium == "Memory" and not mounts.is_mounted(folder):
             size = quantity.parse(source.size_limit).value() if source.size_limit else 0
             await _run("mount", "-t", "tmpfs", *(("-o", f"size={size}") if size else ()), "tmpfs", str(folder))
         elif source.medium not in {"", "Memory"}:
@@ -127,7 +142,7 @@ class Volumes:
             return _downward(part.downward_api.items, mode, facts)
         if (token := part.service_account_token) is not None:
             text = await self._token(token, facts.pod)
-            return {token.path: Content(text.encode(), mode if mode is not None else _DEFAULT_MODE)}
+            return {token.path: Content(text.encode(), _token_mode(facts.pod, mode), _token_owner(facts.pod))}
         raise ConfigError("this projected source is not supported by this node")
 
     async def _token(self, token: core_v1.ServiceAccountTokenProjection, pod: core_v1.Pod) -> str:
@@ -193,6 +208,26 @@ class Volumes:
         return folder
 
 
+def _token_owner(pod: core_v1.Pod) -> int | None:
+    """Return the one user that all containers run as; None when there are several, or the group can read it anyway."""
+    context = pod.spec.security_context
+    if context is not None and context.fs_group is not None:
+        return None
+    whole = context.run_as_user if context is not None else None
+    users = {
+        own.run_as_user if (own := each.security_context) is not None and own.run_as_user is not None else whole
+        for each in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
+    }
+    return users.pop() if len(users) == 1 else None
+
+
+def _token_mode(pod: core_v1.Pod, mode: int | None) -> int:
+    context = pod.spec.security_context
+    if (context is not None and context.fs_group is not None) or _token_owner(pod) is not None:
+        return 0o600
+    return mode if mode is not None else _DEFAULT_MODE
+
+
 def _chosen(
     data: Mapping[str, bytes], items: tuple[core_v1.KeyToPath, ...], what: str, mode: int | None, *, optional: bool
 ) -> dict[str, Content]:
@@ -236,6 +271,16 @@ def _check_host_path(path: Path, kind: str) -> None:
     check, noun = _KINDS[kind]
     if not path.exists() or not check(path.stat().st_mode):
         raise ConfigError(f"hostPath type check failed: {path} is not a {noun}")
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, but nothing that is mounted below it."""
+    for point in mounts.below(folder):
+        mounts.unmount(point)
+    left = mounts.below(folder)
+    if left:
+        raise OSError(f"{left[0]} is still mounted")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _run(*command: str) -> None:
