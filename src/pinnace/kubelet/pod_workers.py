@@ -36,6 +36,7 @@ _RETRY_SECONDS, _END_RETRY_SECONDS = 10.0, 1.0
 _NETWORK_RETRY_SECONDS, _VOLUME_RETRY_SECONDS, _SANDBOX_RETRY_SECONDS = 1.0, 2.0, 2.0
 # Containers of a sandbox that is given up get no more than this.
 _CHANGED_SANDBOX_GRACE_SECONDS = 2
+_REMOVED_GRACE_SECONDS = 1
 _log = get_logger("pod-worker")
 
 
@@ -270,12 +271,16 @@ class PodWorker(ProbeListener):
     async def _end_containers(self) -> None:
         context, node = self._context, self._node
         node.prober.spare(context.uid)
-        grace = context.grace_seconds()
-        await kill_pod(context, grace if self._grace_override is None else min(grace, self._grace_override))
+        await kill_pod(context, self._grace_seconds())
         node.prober.forget(context.uid)
         if not self._removed:
             self._report(ended=True)
         self._ended = True
+
+    def _grace_seconds(self) -> int:
+        grace = self._context.grace_seconds() if self._grace_override is None else self._grace_override
+        # The API server has given up a pod that it has no more.
+        return min(grace, _REMOVED_GRACE_SECONDS) if self._removed else grace
 
     async def _delete(self) -> float:
         """End a pod that is to go, report it, free what it had, and let the API server forget it."""

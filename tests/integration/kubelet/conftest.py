@@ -69,7 +69,7 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    async with running_cluster() as cluster:
+    async with running_cluster(nodes=0) as cluster:
         source = random.Random(1)
         client = cluster.client_as(UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated")))
         async with SimulatedRuntime(cluster.clock, source) as runtime:
