@@ -11,7 +11,7 @@ from typing import Never
 from pinnace.api import core_v1
 from pinnace.client import Client, EventRecorder
 from pinnace.component.clock import Clock
-from pinnace.component.http import Request, Response, Upgrade
+from pinnace.component.http import HttpError, Request, Response, Upgrade
 from pinnace.component.identity import Identity
 from pinnace.component.logging import get_logger
 from pinnace.kubelet.admission import Refusal, admit
@@ -25,7 +25,7 @@ from pinnace.kubelet.host import Host
 from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.log_rotation import LogRotation
 from pinnace.kubelet.machine import LinuxMachine
-from pinnace.kubelet.node_status import UPDATE_SECONDS, NodeStatus
+from pinnace.kubelet.node_status import RENEW_SECONDS, UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_context import Node
 from pinnace.kubelet.pod_files import DiskFiles
@@ -148,7 +148,7 @@ class Kubelet:
             group.create_task(self._events.run(), name="kubelet events")
             await self._status.register()
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
-            group.create_task(self._forever(self._status.renew_lease, 10.0), name="kubelet lease")
+            group.create_task(self._lease(), name="kubelet lease")
             group.create_task(self._node_status(), name="kubelet node status")
             await self._first_relist()
             synced = asyncio.Event()
@@ -175,12 +175,14 @@ class Kubelet:
 
     async def _node_status(self) -> None:
         """Keep the node's status: often until it is ready, then as upstream."""
+        said = ""
         while True:
             try:
                 node = await self._status.update(self._sources.node())
                 await self._follow_pod_cidr(node.spec.pod_cidr)
-            except (ApiError, RuntimeFailure) as error:
-                _log.warning("node status not written", error=str(error))
+                said = ""
+            except (ApiError, HttpError, RuntimeFailure) as error:
+                said = _warn_once("node status not written", error, said)
             await self._clock.sleep(_FAST_SECONDS if self._network_reason() else UPDATE_SECONDS)
 
     async def _follow_pod_cidr(self, cidr: str) -> None:
@@ -191,13 +193,15 @@ class Kubelet:
         await self._runtime.set_pod_cidr(cidr)
         self._pod_cidr = cidr
 
-    async def _forever(self, act: Callable[[], Awaitable[None]], period_seconds: float) -> None:
+    async def _lease(self) -> None:
+        said = ""
         while True:
             try:
-                await act()
-            except ApiError as error:
-                _log.warning("lease not renewed", error=str(error))
-            await self._clock.sleep(period_seconds)
+                await self._status.renew_lease()
+                said = ""
+            except (ApiError, HttpError) as error:
+                said = _warn_once("lease not renewed", error, said)
+            await self._clock.sleep(RENEW_SECONDS)
 
     def _network_reason(self) -> str:
         health = self._status.health
@@ -272,3 +276,10 @@ class Kubelet:
     def _about(self) -> core_v1.Node:
         assert self._status.node is not None
         return self._status.node
+
+
+def _warn_once(event: str, error: Exception, said: str) -> str:
+    """Log a failure unless it is the one that was said last; returns what has been said now."""
+    if str(error) != said:
+        _log.warning(event, error=str(error))
+    return str(error)

@@ -18,7 +18,7 @@ from pinnace.kubelet.runtime import ContainerRuntime, Health, Image, Images, Run
 from pinnace.machinery import quantity, timestamps
 from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 
-UPDATE_SECONDS, REPORT_SECONDS, LEASE_SECONDS = 10.0, 300.0, 40
+UPDATE_SECONDS, REPORT_SECONDS, RENEW_SECONDS, LEASE_SECONDS = 10.0, 300.0, 10.0, 40
 LEASE_NAMESPACE = "kube-node-lease"
 _MAX_IMAGES, _MAX_NAMES = 50, 5
 # Of each pressure: reason, message and event when it is not there, then when it is.
@@ -151,34 +151,57 @@ class NodeStatus:
     async def update(self, seen: core_v1.Node | None) -> core_v1.Node:
         """Look at the machine and write its status where it changed; returns the node as stored.
 
-        `seen` is the node as the caller follows it; a conflict says that it was old, and the next look will do.
+        `seen` is the node as the caller follows it, which may be a little old.
         """
-        self.node = seen if seen is not None else await self._client.get(core_v1.Node, self._config.node_name)
+        self.node = seen
+        if self.node is None:
+            self.node = await self._client.get(core_v1.Node, self._config.node_name)
         old, status = self.node, await self._status(self.node)
         due = self._clock.monotonic() - self._reported >= REPORT_SECONDS
         if due or _without_heartbeats(status) != _without_heartbeats(self.node.status):
-            await self._write(status)
+            try:
+                await self._write(status)
+            except Conflict:
+                self.node = await self._client.get(core_v1.Node, self._config.node_name)
+                await self._write(await self._status(self.node))
             self._announce(old)
         return self.node
 
     async def renew_lease(self) -> None:
-        """Say that this node is alive; writes what it wrote last, and reads only when that was not the last word."""
-        name, now = self._config.node_name, timestamps.format_micro(self._clock.time())
+        """Say that this node is alive; writes what it wrote last, and reads only when that was not the last word.
+
+        Without a Node there is nobody to speak for.
+        """
+        if self.node is None:
+            return
+        if self._lease is not None:
+            try:
+                await self._put_lease(self._lease)
+            except ApiError:
+                self._lease = None
+            else:
+                return
+        name = self._config.node_name
         try:
-            lease = self._lease or await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE)
-            spec = replace(lease.spec, holder_identity=name, lease_duration_seconds=LEASE_SECONDS, renew_time=now)
-            self._lease = await self._client.update(replace(lease, spec=spec))
-        except Conflict:
-            self._lease = None
-            return await self.renew_lease()
+            found = await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE)
         except NotFound:
-            self._lease = None
-            if self.node is None:
-                return None
             owner = meta_v1.OwnerReference(api_version="v1", kind="Node", name=name, uid=self.node.metadata.uid)
-            spec = coordination_v1.LeaseSpec(holder_identity=name, lease_duration_seconds=LEASE_SECONDS, renew_time=now)
             metadata = meta_v1.ObjectMeta(name=name, namespace=LEASE_NAMESPACE, owner_references=(owner,))
-            self._lease = await self._client.create(coordination_v1.Lease(metadata=metadata, spec=spec))
+            made = coordination_v1.Lease(metadata=metadata, spec=self._lease_spec(coordination_v1.LeaseSpec()))
+            self._lease = await self._client.create(made)
+            return
+        await self._put_lease(found)
+
+    async def _put_lease(self, lease: coordination_v1.Lease) -> None:
+        self._lease = await self._client.update(replace(lease, spec=self._lease_spec(lease.spec)))
+
+    def _lease_spec(self, spec: coordination_v1.LeaseSpec) -> coordination_v1.LeaseSpec:
+        return replace(
+            spec,
+            holder_identity=self._config.node_name,
+            lease_duration_seconds=LEASE_SECONDS,
+            renew_time=timestamps.format_micro(self._clock.time()),
+        )
 
     async def _write(self, status: core_v1.NodeStatus) -> None:
         assert self.node is not None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pinnace.api import core_v1
+from pinnace.api import coordination_v1, core_v1
 from pinnace.machinery.errors import NotFound
 
 if TYPE_CHECKING:
@@ -106,3 +106,28 @@ async def test_log_holds_what_the_command_says(world: World) -> None:
     await world.after("talk", 1)
     assert await world.ask("/containerLogs/default/talk/main") == (200, b"one\ntwo\n")
     assert (await world.ask("/containerLogs/default/talk/main?tailLines=1"))[1] == b"two\n"
+
+
+async def test_deleted_node_is_left_in_peace(world: World) -> None:
+    """An agent whose Node is gone neither makes it anew nor keeps a lease for it."""
+    await world.cluster.client.delete(core_v1.Node, "n1")
+    await world.cluster.clock.advance(minutes=2)
+    with pytest.raises(NotFound):
+        await world.cluster.client.get(core_v1.Node, "n1")
+    with pytest.raises(NotFound):
+        await world.cluster.client.get(coordination_v1.Lease, "n1", "kube-node-lease")
+
+
+async def test_lease_that_was_taken_away_comes_back(world: World) -> None:
+    """A node whose lease is deleted or changed goes on renewing it."""
+    await world.cluster.client.delete(coordination_v1.Lease, "n1", "kube-node-lease")
+    await world.cluster.clock.advance(seconds=11)
+    lease = await world.cluster.client.get(coordination_v1.Lease, "n1", "kube-node-lease")
+    assert lease.spec.holder_identity == "n1"
+    assert lease.metadata.owner_references[0].kind == "Node"
+    change = {"metadata": {"labels": {"touched": "yes"}}}
+    await world.cluster.client.patch(coordination_v1.Lease, "n1", change, namespace="kube-node-lease")
+    await world.cluster.clock.advance(seconds=11)
+    renewed = await world.cluster.client.get(coordination_v1.Lease, "n1", "kube-node-lease")
+    assert renewed.spec.renew_time != lease.spec.renew_time
+    assert (renewed.metadata.labels or {})["touched"] == "yes"
