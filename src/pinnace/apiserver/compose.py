@@ -65,7 +65,7 @@ def api_server(
         tokens: bearer tokens of known users.
         client_ca_pem: the authority of client certificates, published for extension servers; the TLS layer checks them.
         authorizer: says who may do what; masters, Node and RBAC when None.
-        admission_plugins: run behind the built-in ones.
+        admission_plugins: run where upstream has its webhooks; `admission.functions` makes them of functions.
         specials: answers subresources that lead to nodes (log, exec, proxy).
         metrics: where request metrics go.
     """
@@ -93,11 +93,17 @@ def api_server(
         registries=registries,
         authenticator=RequestAuthenticator(authenticators, anonymous=config.anonymous_auth),
         authorizer=authorizer,
-        admission=AdmissionChain((
-            *default_plugins(registries.objects, identity),
-            *admission_plugins,
-            EscalationCheck(roles, authorizer),
-        )),
+        admission=AdmissionChain(
+            default_plugins(
+                registries.objects,
+                identity,
+                clock,
+                authorizer,
+                further=(*admission_plugins, EscalationCheck(roles, authorizer)),
+                enable=config.enable_admission_plugins,
+                disable=config.disable_admission_plugins,
+            )
+        ),
         specials={**_own_specials(issuer), **reviews.handlers(), **(specials or {})},
         paths=NonResourcePaths(
             store=store,

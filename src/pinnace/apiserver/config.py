@@ -17,6 +17,9 @@ class ApiServerConfig(Struct, frozen=True, kw_only=True):
     service_node_port_range: tuple[int, int] = (30000, 32767)
     # Who issues service-account tokens, and for whom they are meant when a request names nobody.
     service_account_issuer: str = "https://kubernetes.default.svc.cluster.local"
+    # Admission plug-ins by name: those that are off unless they are asked for, and those that are not wanted.
+    enable_admission_plugins: tuple[str, ...] = ()
+    disable_admission_plugins: tuple[str, ...] = ()
     # Requests in flight beyond which further ones are answered 429; 0 sets no bound. Upstream's values.
     max_requests_inflight: int = 400
     max_mutating_requests_inflight: int = 200

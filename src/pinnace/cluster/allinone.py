@@ -9,32 +9,31 @@ import asyncio
 import errno
 import os
 import random
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Never
 
-from pinnace import VERSION
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
-from pinnace.apiserver.streaming import InProcessKubelets, streaming_handlers
+from pinnace.apiserver.streaming import HttpsKubelets, InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.client.kubeconfig import Access, tree, write
+from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cni import free_range, pod_network
-from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, RuntimeKind, StoreKind
-from pinnace.cluster.containerd_config import ContainerdError, detect
+from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
 from pinnace.cluster.paths import ClusterPaths
-from pinnace.cluster.pki import ClusterPki, load_or_create, local_addresses, server_names
+from pinnace.cluster.pki import ClusterPki, local_addresses, server_names
 from pinnace.cluster.ports import free_port
 from pinnace.cluster.server_state import ClusterError, ServerState, announced, locked, sign
+from pinnace.cluster.this_node import this_node
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.http.server import serve
 from pinnace.component.identity import Identity
 from pinnace.component.lifecycle import running
-from pinnace.component.logging import get_logger
-from pinnace.component.tls import certificate_facts, server_context, use_key_pair
+from pinnace.component.metrics import Metrics
 from pinnace.controllers.manager import ControllerManager
 from pinnace.scheduler import Scheduler, default_profile
 from pinnace.store.compaction import compact_regularly
@@ -42,9 +41,8 @@ from pinnace.store.interface import Store
 from pinnace.store.memory import open_memory
 from pinnace.store.sqlite import open_sqlite
 
-# Seconds between looks at whether certificates are about to expire.
-RENEWAL_PERIOD_SECONDS = 3600.0 * 6
-_log = get_logger("cluster")
+# What to call a server that listens on every address.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - as found in a configuration
 
 
 @asynccontextmanager
@@ -61,43 +59,51 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
     paths.make()
     with locked(paths, config.lock_descriptor) as lock:
         sign(lock)
-        names = (*server_names(SERVICE_ADDRESS),)
-        pki = load_or_create(paths.pki, clock.time(), names=names)
-        context = server_context(pki.server, pki.authority.certificate_pem)
-        async with _store(config, paths, clock) as store:
-            advertised = next(iter(local_addresses()), "127.0.0.1")
+        certificates = Certificates(paths.pki, clock, server_names(SERVICE_ADDRESS))
+        pki = certificates.pki
+        to_kubelets = HttpsKubelets(certificates.calling(lambda pki: pki.kubelet_client))
+        metrics = Metrics()
+        async with _store(config, paths, clock) as store, AsyncExitStack() as stack:
+            stack.push_async_callback(to_kubelets.close)
             kubelets: dict[str, Handler] = {}
             server = api_server(
                 ApiServerConfig(
-                    advertise_address=advertised, secure_port=config.port, service_cluster_ip_range=SERVICE_RANGE
+                    advertise_address=_advertised(config),
+                    secure_port=config.port,
+                    service_cluster_ip_range=SERVICE_RANGE,
+                    # Nothing would take its finalizers away again yet.
+                    disable_admission_plugins=("StorageObjectInUseProtection",),
                 ),
                 store,
                 clock=clock,
                 identity=identity,
                 signing_key=pki.signing_key,
                 client_ca_pem=pki.authority.certificate_pem.decode(),
-                specials=streaming_handlers(InProcessKubelets(kubelets.get)),
+                specials=streaming_handlers(InProcessKubelets(kubelets.get, to_kubelets)),
+                metrics=metrics,
             )
-            async with server.running(), _listening(config, server.handle, context, clock) as port:
-                url = f"https://127.0.0.1:{port}"
-                write(paths.admin_kubeconfig, tree(config.name, admin_access(pki, url)))
+            context = certificates.serving(lambda pki: pki.server)
+            async with server.running(), _listening(config, server.handle, context, clock):
+                url = server_url(config)
 
-                async def renew() -> Never:
-                    async for _ in clock.ticker(RENEWAL_PERIOD_SECONDS):
-                        if certificate_facts(pki.server.certificate_pem).needs_renewal(clock.time()):
-                            renewed = load_or_create(paths.pki, clock.time(), names=names)
-                            use_key_pair(context, renewed.server)
-                            write(paths.admin_kubeconfig, tree(config.name, admin_access(renewed, url)))
-                            _log.info("certificates renewed")
-                    raise AssertionError("a ticker does not end")
+                def write_kubeconfig(pki: ClusterPki) -> None:
+                    write(paths.admin_kubeconfig, tree(config.name, admin_access(pki, url)))
 
+                write_kubeconfig(pki)
+                certificates.on_renewed = write_kubeconfig
                 async with (
-                    running("certificate renewal", renew),
-                    _components(config, server.handle, clock, pki, store),
-                    _node(config, server.handle, clock, identity, pki, kubelets) as (node, note),
+                    running("certificate renewal", certificates.run),
+                    _components(config, server.handle, clock, pki, store, metrics),
+                    this_node(config, server.handle, clock, identity, certificates, url) as node,
                 ):
-                    with announced(paths, ServerState(os.getpid(), url, version, node, note)):
+                    kubelets.update(node.kubelets)
+                    with announced(paths, ServerState(os.getpid(), url, version, node.name, node.note)):
                         yield url
+
+
+def server_url(config: ClusterConfig) -> str:
+    """Return where the administrator of this machine finds the server."""
+    return f"https://{_host(_LOOPBACK.get(config.address, config.address))}:{config.port}"
 
 
 def admin_access(pki: ClusterPki, url: str) -> Access:
@@ -110,10 +116,12 @@ def _store(config: ClusterConfig, paths: ClusterPaths, clock: Clock) -> Abstract
 
 
 @asynccontextmanager
-async def _listening(config: ClusterConfig, handler: Handler, context: object, clock: Clock) -> AsyncIterator[int]:
+async def _listening(
+    config: ClusterConfig, handler: Handler, context: ssl.SSLContext, clock: Clock
+) -> AsyncIterator[None]:
     try:
-        listening = serve(handler, config.address, config.port, ssl_context=context, clock=clock)  # type: ignore[arg-type]
-        server = await listening.__aenter__()
+        listening = serve(handler, config.address, config.port, ssl_context=context, clock=clock)
+        await listening.__aenter__()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ClusterError(
@@ -121,14 +129,14 @@ async def _listening(config: ClusterConfig, handler: Handler, context: object, c
             ) from error
         raise ClusterError(f"cannot listen on {config.address}:{config.port}: {error.strerror or error}") from error
     try:
-        yield server.port
+        yield
     finally:
         await listening.__aexit__(None, None, None)
 
 
 @asynccontextmanager
 async def _components(
-    config: ClusterConfig, handler: Handler, clock: Clock, pki: ClusterPki, store: Store
+    config: ClusterConfig, handler: Handler, clock: Clock, pki: ClusterPki, store: Store, metrics: Metrics
 ) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         tasks = []
@@ -136,7 +144,11 @@ async def _components(
             tasks.append(group.create_task(compact_regularly(store, clock), name="compaction"))
         if config.with_controllers:
             manager = ControllerManager(
-                handler, clock, ca_pem=pki.authority.certificate_pem.decode(), cluster_cidr=_pod_range(config)
+                handler,
+                clock,
+                ca_pem=pki.authority.certificate_pem.decode(),
+                cluster_cidr=_pod_range(config),
+                metrics=metrics,
             )
             tasks.append(group.create_task(manager.run(), name="controller manager"))
         if config.with_scheduler:
@@ -155,34 +167,15 @@ async def _components(
                 task.cancel()
 
 
-@asynccontextmanager
-async def _node(
-    config: ClusterConfig,
-    handler: Handler,
-    clock: Clock,
-    identity: Identity,
-    pki: ClusterPki,
-    kubelets: dict[str, Handler],
-) -> AsyncIterator[tuple[str, str]]:
-    """Run this machine as a node, if it can and shall; gives its name, and what the user should know."""
-    missing = list(detect().missing) if os.geteuid() == 0 else ["root"]
-    if config.runtime is RuntimeKind.CONTAINERD and missing:
-        raise ClusterError(f"real pods need {', '.join(missing)}: see `pinnace doctor`, or use --runtime none")
-    if config.runtime is RuntimeKind.NONE or missing:
-        yield "", f"no node: real pods need {', '.join(missing)}" if missing else ""
-        return
-    from pinnace.cluster import node as nodes  # noqa: PLC0415 - gRPC costs a cluster without nodes 20 MB
+def _advertised(config: ClusterConfig) -> str:
+    """Return the address that pods and other machines reach the server by."""
+    if config.address not in _LOOPBACK:
+        return config.address
+    return next(iter(local_addresses()), "127.0.0.1")
 
-    try:
-        files = nodes.NodeFiles(config.data_dir)
-        url = f"https://127.0.0.1:{config.port}"
-        async with nodes.node(files, pki, handler, clock, identity, VERSION, url) as (name, handle):
-            kubelets[name] = handle
-            admin = UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated"))
-            ready = await nodes.wait_ready(Client(InProcessTransport(handler, admin)), name, clock)
-            yield name, "" if ready else f"node {name} is not Ready yet: see `kubectl describe node {name}`"
-    except ContainerdError as error:
-        raise ClusterError(str(error)) from error
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _pod_range(config: ClusterConfig) -> str:

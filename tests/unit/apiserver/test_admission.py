@@ -65,7 +65,11 @@ def base(*more):
 
 
 def chain(objects):
-    return AdmissionChain(default_plugins(objects, Identity(random.Random(3))))
+    return AdmissionChain(plugins(objects))
+
+
+def plugins(objects, **options):
+    return default_plugins(objects, Identity(random.Random(3)), None, None, **options)
 
 
 def attributes(operation=CREATE, resource="pods", user=USER, **fields):
@@ -367,7 +371,7 @@ async def test_functions_of_a_users_own_run_behind_the_built_in_ones():
             if obj.metadata.labels:
                 raise attributes.refuse("no labels here", name=obj.metadata.name)
 
-    admission = AdmissionChain(default_plugins(base(), Identity(random.Random(3)), (Labels(),)))
+    admission = AdmissionChain(plugins(base(), further=(Labels(),)))
     admitted = await admission.mutate(attributes(), pod(), None)
     assert admitted.metadata.labels == {"seen": "yes"}
     with pytest.raises(Forbidden, match='pods "p" is forbidden: no labels here'):

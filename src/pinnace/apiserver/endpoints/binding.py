@@ -72,7 +72,7 @@ def _bound(entry: Entry[Pod], binding: Binding, now: float) -> Pod:
         conditions = tuple(scheduled if one is previous else one for one in pod.status.conditions)
     return replace(
         pod,
-        metadata=replace(meta, annotations=annotations),
+        metadata=replace(meta, labels={**meta.labels, **binding.metadata.labels}, annotations=annotations),
         spec=replace(pod.spec, node_name=binding.target.name),
         status=replace(pod.status, conditions=conditions),
     )

@@ -56,8 +56,8 @@ class PodSecurity(Plugin):
     def __init__(
         self,
         objects: Objects,
-        default: Policy = Policy(),
-        exemptions: Exemptions = Exemptions(),  # noqa: B008 - frozen
+        default: Policy = Policy(),  # noqa: B008 - frozen
+        exemptions: Exemptions = Exemptions(),
     ) -> None:
         self._objects = objects
         self._default = default
