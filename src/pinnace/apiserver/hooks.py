@@ -40,6 +40,8 @@ from pinnace.machinery.errors import AlreadyExists
 
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "default")
 _NAME = "kubernetes"
+_SYSTEM = "kube-system"
+TRACKING = "kube-apiserver-legacy-service-account-token-tracking"
 _log = get_logger("post-start-hook")
 
 
@@ -62,6 +64,7 @@ class Hooks:
             ("priority-and-fairness-config-producer", self.flow_control),
             ("apiservice-registration-controller", self.api_services),
             ("start-cluster-authentication-info-controller", self.authentication),
+            ("start-legacy-token-tracking-controller", self.token_tracking),
             ("start-service-ip-repair-controllers", self.service_cidr),
             ("bootstrap-controller", self.kubernetes_service),
         )
@@ -92,13 +95,19 @@ class Hooks:
 
     async def authentication(self) -> None:
         """Say how this server tells who its clients are."""
-        name, namespace = "extension-apiserver-authentication", "kube-system"
+        name, namespace = "extension-apiserver-authentication", _SYSTEM
         there = await self.objects.get(ConfigMap, name, namespace)
         data = dict(self.authentication_facts)
         if there is None:
             await self._create(ConfigMap(metadata=ObjectMeta(name=name, namespace=namespace), data=data))
         elif dict(there.data) != data:
             await self.objects.update(replace(there, data=data))
+
+    async def token_tracking(self) -> None:
+        """Say since when the use of tokens that are kept in Secrets is noted, for the controller that clears out unused ones."""
+        if await self.objects.get(ConfigMap, TRACKING, _SYSTEM) is None:
+            since = timestamps.format(self.clock.time())[:10]
+            await self._create(ConfigMap(metadata=ObjectMeta(name=TRACKING, namespace=_SYSTEM), data={"since": since}))
 
     async def service_cidr(self) -> None:
         """Make the range of Service addresses, ready for use."""
