@@ -7,8 +7,7 @@ file that is no image is reported and does not keep the cluster from starting.
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -22,10 +21,22 @@ _LOCAL = {"pause.tar": pause_archive, "demoapp.tar": demoapp_archive}
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a start brought into containerd, and the complaints about what it could not."""
+    """What a start brought into containerd, and the complaints about what it could not.
+
+    `names` are those of all images that came from archives, now or earlier: no registry has them, so nobody may clean them away.
+    """
 
     archives: tuple[str, ...]
     failures: tuple[str, ...]
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What is remembered of earlier imports: archive → mark, and the names that came of them."""
+
+    marks: dict[str, str] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
 
 
 class Images:
@@ -41,25 +52,25 @@ class Images:
         Raises:
             ContainerdError: the local images cannot be made or taken in; without them no pod starts.
         """
-        known = self._known()
-        seen: dict[str, str] = {}
+        memory = self._known()
+        marks = {str(path): _mark(path) for path in await asyncio.to_thread(self._wanted)}
+        new = [Path(path) for path, mark in marks.items() if memory.marks.get(path) != mark]
+        if not new:
+            return Imported((), (), memory.names)
+        before = set(await self.names())
         done, failures = [], []
-        for path in await asyncio.to_thread(self._wanted):
-            mark = _mark(path)
-            seen[str(path)] = mark
-            if known.get(str(path)) == mark:
-                continue
+        for path in new:
             try:
                 await self.import_archive(path)
                 done.append(path.name)
             except ContainerdError as error:
                 if path.parent != self._archives:
                     raise
-                del seen[str(path)]
+                del marks[str(path)]
                 failures.append(str(error))
-        if seen != known:
-            self._remembered.write_bytes(msgspec.json.encode(seen))
-        return Imported(tuple(done), tuple(failures))
+        names = memory.names | (set(await self.names()) - before)
+        self._remember(_Memory(marks, names))
+        return Imported(tuple(done), tuple(failures), names)
 
     async def import_archive(self, path: Path) -> None:
         """Import one OCI or docker archive.
@@ -78,11 +89,16 @@ class Images:
     def _remembered(self) -> Path:
         return self._paths.data / "pinnace-imported.json"
 
-    def _known(self) -> Mapping[str, str]:
+    def _known(self) -> _Memory:
         try:
-            return msgspec.json.decode(self._remembered.read_bytes(), type=dict[str, str])
+            return msgspec.json.decode(self._remembered.read_bytes(), type=_Memory)
         except (FileNotFoundError, msgspec.DecodeError):
-            return {}
+            return _Memory()
+
+    def _remember(self, memory: _Memory) -> None:
+        temporary = self._remembered.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(memory))
+        temporary.replace(self._remembered)
 
     def _wanted(self) -> list[Path]:
         local = self._paths.root / "images"

@@ -2,41 +2,38 @@
 
     containerd ▷ images ▷ DNS ▷ CRI ▷ service proxy ▷ kubelet and its HTTPS server
 
-When the block ends, containerd, containers, DNS and the proxy's rules stay; the next block finds them. The kubelet's server admits the API server and the
-administrators, by certificate; everybody else is refused before any path is looked at.
+When the block ends, containerd, containers, DNS and the proxy's rules stay; the next block finds them. Who may use the kubelet's
+server is the API server's to say.
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinnace.api.core_v1 import Node
 from pinnace.client import Client, InProcessTransport
 from pinnace.cluster import cni
+from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cluster_dns import DnsFiles, NodeDns
 from pinnace.cluster.config import CLUSTER_DOMAIN, DNS_ADDRESS
 from pinnace.cluster.containerd import Containerd
 from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.images import Images
-from pinnace.cluster.pki import KUBELET_CLIENT, MASTERS, ClusterPki, local_addresses
+from pinnace.cluster.node_readiness import node_name
+from pinnace.cluster.pki import MASTERS, ClusterPki, local_addresses
 from pinnace.cluster.ports import KUBELET_PORT, free_port
 from pinnace.cluster.service_proxy import service_proxy
 from pinnace.component.clock import Clock
-from pinnace.component.http import Handler, Request, Response, UserInfo
+from pinnace.component.http import Handler, UserInfo
 from pinnace.component.http.server import serve
 from pinnace.component.identity import Identity
 from pinnace.component.logging import get_logger
-from pinnace.component.tls import certificate_facts, server_context
+from pinnace.component.tls import KeyPair
 from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.cri import CriRuntime
-from pinnace.machinery.errors import ApiError
 from pinnace.network.node_condition import report_network_up
 
-# Seconds for a node to become Ready before the cluster is declared usable without it.
-READY_LIMIT_SECONDS, _LOOK_SECONDS = 30.0, 0.05
 _log = get_logger("cluster")
 
 
@@ -75,16 +72,17 @@ class NodeFiles:
         return f"/{self.network.name}"
 
 
-def node_name() -> str:
-    """Return what this machine is called as a node."""
-    return socket.gethostname().lower()
-
-
 @asynccontextmanager
 async def node(
-    files: NodeFiles, pki: ClusterPki, handler: Handler, clock: Clock, identity: Identity, version: str, url: str
-) -> AsyncIterator[tuple[str, Handler]]:
-    """Run this machine as a node while the body runs; gives its name and its kubelet. The API server answers at `url`, too.
+    files: NodeFiles,
+    certificates: Certificates,
+    handler: Handler,
+    clock: Clock,
+    identity: Identity,
+    version: str,
+    url: str,
+) -> AsyncIterator[Handler]:
+    """Run this machine as a node while the body runs; gives its kubelet. The API server answers at `url`, too.
 
     Raises:
         ContainerdError: the runtime cannot be started, or its images cannot be made.
@@ -98,7 +96,7 @@ async def node(
 
     admin = Client(InProcessTransport(handler, UserInfo("kubernetes-admin", groups=(MASTERS,))))
     dns = NodeDns(files.dns, clock, node=name, host=address, service_address=DNS_ADDRESS)
-    await dns.announce(admin, await dns.start(pki, url))
+    await dns.announce(admin, await dns.start(certificates.pki, url))
 
     user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
     network_client = Client(InProcessTransport(handler, user), user_agent="pinnace-network")
@@ -108,9 +106,10 @@ async def node(
             cni.write(paths.cni_conf, paths.cni_data, files.network, pod_cidr)
             group.create_task(report_network_up(network_client, clock, name), name="network condition")
 
-        pair = pki.authority.issue_server(
-            f"system:node:{name}", [name, address], clock.time(), organizations=["system:nodes"]
-        )
+        def issue(pki: ClusterPki) -> KeyPair:
+            subject = f"system:node:{name}"
+            return pki.authority.issue_server(subject, [name, address], clock.time(), organizations=["system:nodes"])
+
         port = free_port(KUBELET_PORT)
         kubelet = Kubelet(
             KubeletConfig(
@@ -123,53 +122,21 @@ async def node(
                 cluster_domain=CLUSTER_DOMAIN,
                 port=port,
                 version=version,
+                kept_images=imported.names,
             ),
             Client(InProcessTransport(handler, user), user_agent="kubelet"),
             clock,
             identity,
             runtime,
             on_pod_cidr=follow,
-            authorize=authorize,
         )
-        context = server_context(pair, pki.authority.certificate_pem)
+        context = certificates.serving(issue)
         async with (
             service_proxy(handler, clock, name, files.network),
             serve(kubelet.handle, "0.0.0.0", port, ssl_context=context, clock=clock),  # noqa: S104 - as upstream's
         ):
             task = group.create_task(kubelet.run(), name="kubelet")
             try:
-                yield name, kubelet.handle
+                yield kubelet.handle
             finally:
                 task.cancel()
-
-
-async def authorize(request: Request) -> Response | None:
-    """Refuse everybody but the API server and administrators; None lets the request pass."""
-    connection = request.connection
-    if connection.user is not None:
-        return None
-    if connection.certificate is None:
-        return Response(401, body=b"Unauthorized")
-    facts = certificate_facts(connection.certificate)
-    if facts.common_name == KUBELET_CLIENT or MASTERS in facts.organizations:
-        return None
-    return Response(403, body=b"Forbidden")
-
-
-async def wait_ready(client: Client, name: str, clock: Clock) -> bool:
-    """Wait until a node is Ready; tell whether it came to that."""
-    try:
-        async with clock.timeout(READY_LIMIT_SECONDS):
-            while not await _is_ready(client, name):
-                await clock.sleep(_LOOK_SECONDS)
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _is_ready(client: Client, name: str) -> bool:
-    try:
-        found = await client.get(Node, name)
-    except ApiError:
-        return False
-    return any(condition.type == "Ready" and condition.status == "True" for condition in found.status.conditions)

@@ -1,0 +1,35 @@
+"""When a node of this machine can be used: its name, and the wait for it."""
+
+import socket
+
+from pinnace.api.core_v1 import Node
+from pinnace.client import Client
+from pinnace.component.clock import Clock
+from pinnace.machinery.errors import ApiError
+
+# Seconds for a node to become Ready before the cluster is declared usable without it, and between looks.
+READY_LIMIT_SECONDS, _LOOK_SECONDS = 30.0, 0.02
+
+
+def node_name() -> str:
+    """Return what this machine is called as a node."""
+    return socket.gethostname().lower()
+
+
+async def wait_ready(client: Client, name: str, clock: Clock) -> str:
+    """Wait until a node is Ready; return what to tell the user when it did not come to that, else an empty text."""
+    try:
+        async with clock.timeout(READY_LIMIT_SECONDS):
+            while not await _is_ready(client, name):
+                await clock.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        return f"node {name} is not Ready yet: see `kubectl describe node {name}`"
+    return ""
+
+
+async def _is_ready(client: Client, name: str) -> bool:
+    try:
+        found = await client.get(Node, name)
+    except ApiError:
+        return False
+    return any(condition.type == "Ready" and condition.status == "True" for condition in found.status.conditions)

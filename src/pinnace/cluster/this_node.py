@@ -1,0 +1,96 @@
+"""What this machine is as a node of its own cluster: one with containers, a simulated one, or none.
+
+Asked for nothing in particular, it is what it can be; where that is less than real pods, the user is told in one line what is missing and
+what to do. Asked for containers that it cannot have, the cluster does not start.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from pinnace import VERSION
+from pinnace.client import Client, InProcessTransport
+from pinnace.cluster.certificates import Certificates
+from pinnace.cluster.config import ClusterConfig, RuntimeKind
+from pinnace.cluster.containerd_config import ContainerdError, detect
+from pinnace.cluster.server_state import ClusterError
+from pinnace.component.clock import Clock
+from pinnace.component.http import Handler, UserInfo
+from pinnace.component.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class ThisNode:
+    """The node's name, if there is one, what the user should know, and the kubelets that live in this process."""
+
+    name: str = ""
+    note: str = ""
+    kubelets: dict[str, Handler] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What this machine will be, and what to tell the user about it."""
+
+    kind: RuntimeKind
+    note: str = ""
+
+
+def choose(wanted: RuntimeKind, missing: list[str]) -> Choice:
+    """Return what this machine is as a node; `missing` is what real pods need and is not there.
+
+    Raises:
+        ClusterError: containers are wanted and cannot be had.
+    """
+    lacking = ", ".join(missing)
+    mend = "run as root" if missing == ["root"] else "see `pinnace doctor`"
+    if wanted is RuntimeKind.CONTAINERD and missing:
+        raise ClusterError(f"real pods need {lacking}: {mend}, or use --runtime simulated")
+    if wanted is not RuntimeKind.AUTO:
+        return Choice(wanted)
+    if missing:
+        return Choice(RuntimeKind.SIMULATED, f"pods are simulated, as real ones need {lacking}: {mend}")
+    return Choice(RuntimeKind.CONTAINERD)
+
+
+def missing_for_containers() -> list[str]:
+    """Return what real pods need and this machine, or this user, has not."""
+    return list(detect().missing) if os.geteuid() == 0 else ["root"]
+
+
+@asynccontextmanager
+async def this_node(
+    config: ClusterConfig, handler: Handler, clock: Clock, identity: Identity, certificates: Certificates, url: str
+) -> AsyncIterator[ThisNode]:
+    """Be a node while the body runs, Ready when it begins.
+
+    Raises:
+        ClusterError: the node cannot start.
+    """
+    choice = choose(config.runtime, missing_for_containers())
+    if choice.kind is RuntimeKind.NONE:
+        yield ThisNode(note=choice.note)
+        return
+    # gRPC, which only containers need, would cost the others 20 MB.
+    from pinnace.cluster.node_readiness import node_name, wait_ready  # noqa: PLC0415
+
+    admin = Client(
+        InProcessTransport(handler, UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated")))
+    )
+    name = node_name()
+    try:
+        if choice.kind is RuntimeKind.SIMULATED:
+            from pinnace.cluster.simulated_node import simulated_nodes  # noqa: PLC0415
+
+            async with simulated_nodes([name], handler, clock, identity.random, version=VERSION) as kubelets:
+                note = choice.note or await wait_ready(admin, name, clock)
+                yield ThisNode(name, note, dict(kubelets))
+            return
+        from pinnace.cluster.node import NodeFiles, node  # noqa: PLC0415
+
+        files = NodeFiles(config.data_dir)
+        async with node(files, certificates, handler, clock, identity, VERSION, url) as kubelet:
+            yield ThisNode(name, await wait_ready(admin, name, clock), {name: kubelet})
+    except ContainerdError as error:
+        raise ClusterError(str(error)) from error
