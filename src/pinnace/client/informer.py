@@ -72,6 +72,10 @@ class Cache(Generic[T]):
         """Return the objects that an index has under a value."""
         return [self._objects[key] for key in self._indexes[name].get(value, ())]
 
+    def index_values(self, name: str) -> Sequence[str]:
+        """Return the values under which an index has objects."""
+        return list(self._indexes[name])
+
     def put(self, key: str, obj: T) -> T | None:
         """Set an object and return the one it replaces."""
         old = self._objects.get(key)

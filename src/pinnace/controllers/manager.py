@@ -23,10 +23,12 @@ from pinnace.controllers.garbage_collector import GarbageCollector
 from pinnace.controllers.namespace import NamespaceController
 from pinnace.controllers.node_ipam import NodeIpamController
 from pinnace.controllers.node_lifecycle import NodeLifecycleController
+from pinnace.controllers.pod_gc import PodGC
 from pinnace.controllers.replicaset import ReplicaSetController
 from pinnace.controllers.replication import ReplicationManager
 from pinnace.controllers.root_ca_cert_publisher import RootCACertPublisher
 from pinnace.controllers.serviceaccount import ServiceAccountController
+from pinnace.controllers.taint_eviction import TaintEvictionController
 
 _ACCOUNTS = "system:serviceaccounts"
 _RESTART = Backoff(1.0, 300.0)
@@ -37,6 +39,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ServiceAccountController,
     NamespaceController,
     NodeLifecycleController,
+    TaintEvictionController,
+    PodGC,
     ReplicaSetController,
     ReplicationManager,
     DeploymentController,

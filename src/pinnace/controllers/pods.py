@@ -3,20 +3,38 @@
 Upstream: pkg/controller/controller_utils.go, pkg/api/v1/pod/util.go.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.api.meta_v1 import ObjectMeta
+from pinnace.client import Cache
 from pinnace.controllers.ownership import owner_reference
 from pinnace.machinery import names, timestamps
+
+_NODE = "node"
 
 
 def is_active(pod: core_v1.Pod) -> bool:
     """Tell whether a pod still counts: neither finished nor being deleted."""
     return pod.status.phase not in {"Succeeded", "Failed"} and pod.metadata.deletion_timestamp is None
+
+
+def add_node_index(cache: Cache[core_v1.Pod]) -> None:
+    """Let pods be found by their node."""
+    cache.add_index(_NODE, lambda pod: (pod.spec.node_name,))
+
+
+def on_node(cache: Cache[core_v1.Pod], name: str) -> Sequence[core_v1.Pod]:
+    """Return the pods of a node, those without one for ""."""
+    return cache.by_index(_NODE, name)
+
+
+def nodes_with_pods(cache: Cache[core_v1.Pod]) -> Sequence[str]:
+    """Return the names of nodes that pods are on."""
+    return cache.index_values(_NODE)
 
 
 def condition(pod: core_v1.Pod, kind: str) -> core_v1.PodCondition | None:
