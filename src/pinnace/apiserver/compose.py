@@ -16,7 +16,9 @@ from pinnace.apiserver.authentication import (
     CertificateAuthenticator,
     RequestAuthenticator,
     ServiceAccountAuthenticator,
+    SignedClaims,
     StaticTokens,
+    StoredTokens,
 )
 from pinnace.apiserver.authorization import Authorizer
 from pinnace.apiserver.authorization.compose import authorizer_of, roles_of
@@ -75,10 +77,13 @@ def api_server(
     address = config.advertise_address
     jwks_uri = f"https://{address}:{config.secure_port}/openid/v1/jwks" if address else ""
     issuer = TokenIssuer(signing_key, config.service_account_issuer, audiences, clock, identity, jwks_uri=jwks_uri)
-    accounts = ServiceAccountAuthenticator(
-        (issuer.public_key,), config.service_account_issuer, registries.objects, clock
+    claims = SignedClaims((issuer.public_key,))
+    kinds = (
+        StaticTokens(tokens or {}),
+        StoredTokens(claims, registries.objects, clock),
+        ServiceAccountAuthenticator(claims, config.service_account_issuer, registries.objects, clock),
+        BootstrapTokens(registries.objects, clock),
     )
-    kinds = (StaticTokens(tokens or {}), accounts, BootstrapTokens(registries.objects, clock))
     bearer = BearerAuthenticator(kinds, audiences)
     authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
     roles = roles_of(registries)

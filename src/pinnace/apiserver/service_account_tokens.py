@@ -29,6 +29,8 @@ DEFAULT_EXPIRATION_SECONDS = 3600
 MIN_EXPIRATION_SECONDS = 600
 MAX_EXPIRATION_SECONDS = 1 << 32
 CLAIM = "kubernetes.io"
+# Of tokens that are kept in Secrets: their issuer, and how their claims begin.
+STORED_ISSUER, STORED_CLAIM = "kubernetes/serviceaccount", "kubernetes.io/serviceaccount/"
 _RSA_BITS = 2048
 
 S = TypeVar("S", bound=Struct)
@@ -157,6 +159,22 @@ class TokenIssuer:
             status=TokenRequestStatus(token=token, expiration_timestamp=timestamps.format(float(now + seconds))),
         )
 
+    def stored(self, account: ServiceAccount, secret: Secret) -> str:
+        """Return the token that a Secret is to hold for its account; it has no end of its own."""
+        namespace, name = account.metadata.namespace, account.metadata.name
+        claims = {
+            "iss": STORED_ISSUER,
+            f"{STORED_CLAIM}namespace": namespace,
+            f"{STORED_CLAIM}secret.name": secret.metadata.name,
+            f"{STORED_CLAIM}service-account.name": name,
+            f"{STORED_CLAIM}service-account.uid": account.metadata.uid,
+            "sub": f"system:serviceaccount:{namespace}:{name}",
+        }
+        return self._encode(claims)
+
+    def _encode(self, claims: dict[str, Any]) -> str:
+        return jwt.encode(claims, self._private, algorithm="RS256", headers={"kid": self._key_id, "typ": None})
+
     def _sign(
         self, account: ObjectMeta, audiences: tuple[str, ...], now: int, expires: int, bound: dict[str, Any]
     ) -> str:
@@ -174,7 +192,7 @@ class TokenIssuer:
             "nbf": now,
             "sub": f"system:serviceaccount:{account.namespace}:{account.name}",
         }
-        return jwt.encode(claims, self._private, algorithm="RS256", headers={"kid": self._key_id, "typ": None})
+        return self._encode(claims)
 
 
 def _expiration_errors(seconds: int) -> list[FieldError]:

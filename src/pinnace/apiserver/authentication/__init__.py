@@ -19,6 +19,8 @@ from pinnace.apiserver.authentication.interface import (
 )
 from pinnace.apiserver.authentication.request import ANONYMOUS_USER, RequestAuthenticator
 from pinnace.apiserver.authentication.service_accounts import ServiceAccountAuthenticator
+from pinnace.apiserver.authentication.signed_claims import SignedClaims
+from pinnace.apiserver.authentication.stored_tokens import StoredTokens
 
 __all__ = [
     "ALL_AUTHENTICATED",
@@ -32,7 +34,9 @@ __all__ = [
     "InvalidToken",
     "RequestAuthenticator",
     "ServiceAccountAuthenticator",
+    "SignedClaims",
     "StaticTokens",
+    "StoredTokens",
     "TokenAuthenticator",
     "TokenUser",
     "bearer_token",

@@ -62,7 +62,7 @@ class BearerAuthenticator(Authenticator):
                 return replace(found, audiences=own)
         if not reasons:
             raise InvalidToken("invalid bearer token")
-        raise InvalidToken("[" + ", ".join(["invalid bearer token", *reasons]) + "]")
+        raise InvalidToken("[" + ", ".join(["invalid bearer token", *dict.fromkeys(reasons)]) + "]")
 
 
 class StaticTokens(TokenAuthenticator):

@@ -1,21 +1,19 @@
-"""Service-account tokens as credentials: signature, issuer, time, audience, and whether what they are bound to still lives.
+"""Service-account tokens as credentials: issuer, time, audience, and whether what they are bound to still lives.
 
-Only RS256 with a known key is ever tried, whatever the token's header says. Signatures are checked once per token and remembered; everything that
-can change (time, account, pod, secret, node) is checked at each use, so that a token dies at once with what it is bound to.
-Upstream: `pkg/serviceaccount/{jwt,claims}.go`.
+Signatures are `signed_claims.py`'s. Everything that can change (time, account, pod, secret, node) is checked at each use, so that a token
+dies at once with what it is bound to. Upstream: `pkg/serviceaccount/claims.go`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec import Struct
 
 from pinnace.api.core_v1 import Node, Pod, Secret, ServiceAccount
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.authentication.interface import CREDENTIAL_ID_KEY, InvalidToken, TokenAuthenticator, TokenUser
-from pinnace.apiserver.service_account_tokens import CLAIM, Lookup, key_id
+from pinnace.apiserver.authentication.signed_claims import SignedClaims
+from pinnace.apiserver.service_account_tokens import CLAIM, STORED_ISSUER, Lookup
 from pinnace.component.clock import Clock
 from pinnace.component.http import UserInfo
 from pinnace.machinery import timestamps
@@ -25,8 +23,7 @@ from pinnace.machinery.field import go_quoted
 DELETION_LEEWAY_SECONDS = 60.0
 # Seconds that a token's beginning may lie in the future: clocks of several API servers differ.
 _NOT_BEFORE_LEEWAY_SECONDS = 60.0
-_REMEMBERED = 4096
-_TOKEN_LIMIT = 16 * 1024
+_REQUIRED = frozenset({"exp", "iat", "nbf", "iss", "sub", "aud", "jti"})
 _EXTRA = "authentication.kubernetes.io/"
 
 
@@ -35,19 +32,22 @@ class ServiceAccountAuthenticator(TokenAuthenticator):
 
     def __init__(
         self,
-        keys: Sequence[rsa.RSAPublicKey],
+        claims: SignedClaims,
         issuer: str,
         lookup: Lookup,
         clock: Clock,
     ) -> None:
-        self._keys = {key_id(key): key for key in keys}
+        self._claims = claims
         self._issuer = issuer
         self._lookup = lookup
         self._clock = clock
-        self._verified: dict[str, Mapping[str, Any]] = {}
 
     async def authenticate_token(self, token: str, audiences: tuple[str, ...]) -> TokenUser | None:
-        claims = self._claims(token)
+        claims = self._claims.read(token)
+        if claims["iss"] == STORED_ISSUER:
+            return None
+        if claims["iss"] != self._issuer or not _is_shaped(claims):
+            raise InvalidToken("token claims are malformed or another issuer's")
         self._check_time(claims)
         meant = tuple(one for one in audiences if one in claims["aud"])
         if not meant:
@@ -72,40 +72,6 @@ class ServiceAccountAuthenticator(TokenAuthenticator):
         )
         return TokenUser(user, meant)
 
-    def _claims(self, token: str) -> Mapping[str, Any]:
-        """Return a token's claims, checked for signature, issuer and shape."""
-        known = self._verified.get(token)
-        if known is not None:
-            return known
-        if len(token) > _TOKEN_LIMIT:
-            raise InvalidToken("token is too long")
-        try:
-            key = self._keys.get(str(jwt.get_unverified_header(token).get("kid", "")))
-            if key is None:
-                raise InvalidToken("token is signed by an unknown key")
-            # Time and audience are checked at each use, by the clock of the cluster.
-            claims: Mapping[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=["RS256"],
-                issuer=self._issuer,
-                options={
-                    "require": ["exp", "iat", "nbf", "iss", "sub", "aud", "jti"],
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                    "verify_aud": False,
-                },
-            )
-        except jwt.PyJWTError as error:
-            raise InvalidToken(f"token is not valid: {type(error).__name__}") from error
-        if not _is_shaped(claims):
-            raise InvalidToken("token claims are malformed")
-        if len(self._verified) >= _REMEMBERED:
-            self._verified.clear()
-        self._verified[token] = claims
-        return claims
-
     def _check_time(self, claims: Mapping[str, Any]) -> None:
         now = self._clock.time()
         if now >= claims["exp"]:
@@ -129,6 +95,8 @@ def _quoted(words: Iterable[str]) -> str:
 
 
 def _is_shaped(claims: Mapping[str, Any]) -> bool:
+    if not claims.keys() >= _REQUIRED:
+        return False
     private = claims.get(CLAIM)
     if not isinstance(private, dict) or not isinstance(private.get("namespace"), str):
         return False

@@ -19,6 +19,7 @@ from pinnace.apiserver.authentication import (
     InvalidToken,
     RequestAuthenticator,
     ServiceAccountAuthenticator,
+    SignedClaims,
     StaticTokens,
     without_credentials,
 )
@@ -77,7 +78,7 @@ def issuer(clock):
 
 @pytest.fixture
 def accounts(issuer, objects, clock):
-    return ServiceAccountAuthenticator([issuer.public_key], ISSUER, objects, clock)
+    return ServiceAccountAuthenticator(SignedClaims([issuer.public_key]), ISSUER, objects, clock)
 
 
 def ask(bound=None, **spec):

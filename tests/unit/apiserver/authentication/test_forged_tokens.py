@@ -23,6 +23,7 @@ from pinnace.apiserver.authentication import (
     InvalidToken,
     RequestAuthenticator,
     ServiceAccountAuthenticator,
+    SignedClaims,
     StaticTokens,
 )
 from pinnace.apiserver.service_account_tokens import SigningKey, TokenIssuer
@@ -66,7 +67,9 @@ class Court:
         self.clock = VirtualClock()
         self.objects = Objects(ACCOUNT)
         self.issuer = TokenIssuer(KEY, ISSUER, (ISSUER,), self.clock, Identity(random.Random(1)))
-        self.accounts = ServiceAccountAuthenticator([self.issuer.public_key], ISSUER, self.objects, self.clock)
+        self.accounts = ServiceAccountAuthenticator(
+            SignedClaims([self.issuer.public_key]), ISSUER, self.objects, self.clock
+        )
 
     async def token(self, **spec):
         request = TokenRequest(spec=TokenRequestSpec(**spec))
