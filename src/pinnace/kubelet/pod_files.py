@@ -135,7 +135,7 @@ class DiskFiles(PodFiles):
         return Mount(
             container_path=mount.mount_path,
             host_path=str(path),
-            read_only=mount.read_only,
+            read_only=mount.read_only or _is_read_only(facts.pod, mount.name),
             propagation=mount.mount_propagation or "None",
         )
 
@@ -176,6 +176,16 @@ class DiskFiles(PodFiles):
 
     def _message_file(self, uid: str, container: str, attempt: int) -> Path:
         return self._volumes.pod_dir(uid) / "containers" / container / f"{attempt:08x}"
+
+
+def _is_read_only(pod: core_v1.Pod, name: str) -> bool:
+    """Tell whether nobody may write a volume: what is made of objects, and what was claimed so."""
+    volume = next((each for each in pod.spec.volumes or () if each.name == name), None)
+    if volume is None:
+        return False
+    if volume.persistent_volume_claim is not None:
+        return volume.persistent_volume_claim.read_only
+    return any((volume.config_map, volume.secret, volume.downward_api, volume.projected))
 
 
 def _path_below(mount: core_v1.VolumeMount, env: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pinnace.api import core_v1
+from pinnace.api import core_v1, meta_v1
 from pinnace.component.http import UserInfo
 from pinnace.component.identity import Identity
 from pinnace.kubelet import Kubelet, KubeletConfig
@@ -212,9 +212,49 @@ async def test_missing_references_are_waited_for(world: World) -> None:
     waiting = pod.status.container_statuses[0].state.waiting
     assert waiting is not None
     assert (waiting.reason, waiting.message) == ("CreateContainerConfigError", 'configmap "late" not found')
-    meta = core_v1.ConfigMap(metadata=pod.metadata.__class__(name="late", namespace="default"), data={"a": "1"})
+    meta = core_v1.ConfigMap(metadata=meta_v1.ObjectMeta(name="late", namespace="default"), data={"a": "1"})
     await world.cluster.client.create(meta)
     assert (await world.after("waits", 12)).status.phase == "Running"
+
+
+async def test_claim_is_waited_for_until_it_is_bound(world: World) -> None:
+    """A pod says what is missing of its claim, step by step, and starts once there is nothing."""
+    client, meta = world.cluster.client, meta_v1.ObjectMeta(name="data", namespace="default")
+    claimed = core_v1.PersistentVolumeClaimVolumeSource(claim_name="data")
+    await world.pod("db", volumes=(core_v1.Volume(name="data", persistent_volume_claim=claimed),), node_name="n1")
+    await world.after("db", 1)
+    claim = await client.create(
+        core_v1.PersistentVolumeClaim(
+            metadata=meta,
+            spec=core_v1.PersistentVolumeClaimSpec(
+                access_modes=("ReadWriteOnce",),
+                resources=core_v1.VolumeResourceRequirements(requests={"storage": "1Gi"}),
+                volume_name="pv",
+                storage_class_name="",
+            ),
+        )
+    )
+    await world.after("db", 3)
+    start = "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[], failed to process "
+    messages = [message for reason, message in await world.told("db") if reason == "FailedMount"]
+    assert messages[0].startswith(f"{start}volumes=[data]: error processing PVC default/data: failed to fetch PVC from")
+    assert messages[-1] == f"{start}volumes=[data]: error processing PVC default/data: PVC is not bound"
+    await client.create(
+        core_v1.PersistentVolume(
+            metadata=meta_v1.ObjectMeta(name="pv"),
+            spec=core_v1.PersistentVolumeSpec(
+                capacity={"storage": "1Gi"},
+                access_modes=("ReadWriteOnce",),
+                host_path=core_v1.HostPathVolumeSource(path="/data"),
+                claim_ref=core_v1.ObjectReference(
+                    kind="PersistentVolumeClaim", namespace="default", name="data", uid=claim.metadata.uid
+                ),
+            ),
+        )
+    )
+    bound = {"status": {"phase": "Bound"}}
+    await client.patch(core_v1.PersistentVolumeClaim, "data", bound, namespace="default", subresource="status")
+    assert (await world.after("db", 3)).status.phase == "Running"
 
 
 async def test_ephemeral_container_is_added_to_a_running_pod(world: World) -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Protocol
 
 from pinnace.api import core_v1
+from pinnace.client import Client
 from pinnace.kubelet.cgroups import PodCgroups
-from pinnace.kubelet.environment import ConfigError, PodFacts, Source
+from pinnace.kubelet.environment import ClientSource, ConfigError, PodFacts
 from pinnace.kubelet.logs import LogOptions
 from pinnace.kubelet.machine import Disk, Machine, Memory
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.pod_network import HttpAnswer, HttpCall, PodNetwork
 from pinnace.kubelet.runtime import Instance, Mount
-from pinnace.kubelet.volumes import VolumeError
+from pinnace.kubelet.volumes import ClaimNotReady, Claims, VolumeError
 from pinnace.machinery import timestamps
 from pinnace.machinery.errors import NotFound
 
@@ -79,14 +80,16 @@ class SimulatedMachine(Machine):
 class SimulatedFiles(PodFiles):
     """No files; volumes are checked for what they refer to, so that a pod waits where a real one would."""
 
-    def __init__(self, containers: Containers, source: Source) -> None:
-        self._containers, self._source = containers, source
+    def __init__(self, containers: Containers, client: Client) -> None:
+        self._containers, self._source, self._claims = containers, ClientSource(client), Claims(client)
 
     async def prepare(self, facts: PodFacts) -> Mapping[str, Path]:
         found = {}
         for volume in facts.pod.spec.volumes or ():
             try:
-                await self._check(volume, facts.pod.metadata.namespace)
+                await self._check(volume, facts.pod)
+            except ClaimNotReady as error:
+                raise VolumeError.unprocessed(volume.name, str(error)) from error
             except ConfigError as error:
                 raise VolumeError(volume.name, str(error)) from error
             found[volume.name] = Path("/simulated") / facts.pod.metadata.uid / volume.name
@@ -120,18 +123,19 @@ class SimulatedFiles(PodFiles):
         return _shown(lines, options)
 
     async def remove_volumes(self, uid: str) -> None:
-        return
+        self._claims.forget(uid)
 
     async def remove(self, pod: core_v1.Pod) -> None:
-        return
+        self._claims.forget(pod.metadata.uid)
 
-    async def _check(self, volume: core_v1.Volume, namespace: str) -> None:
+    async def _check(self, volume: core_v1.Volume, pod: core_v1.Pod) -> None:
+        namespace = pod.metadata.namespace
         if (config := volume.config_map) is not None:
             await self._config_map(namespace, config.name, config.items, optional=bool(config.optional))
         if (secret := volume.secret) is not None:
             await self._secret(namespace, secret.secret_name, secret.items, optional=bool(secret.optional))
-        if volume.persistent_volume_claim is not None:
-            return
+        if volume.persistent_volume_claim is not None or volume.ephemeral is not None:
+            await self._claims.bound(volume, pod)
         for part in (volume.projected.sources or ()) if volume.projected is not None else ():
             if (config_part := part.config_map) is not None:
                 await self._config_map(

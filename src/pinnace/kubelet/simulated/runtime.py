@@ -18,7 +18,6 @@ from pinnace.client import Client
 from pinnace.component.clock import Clock
 from pinnace.component.http.message import DuplexStream
 from pinnace.component.http.streams import CommandFailed, CommandStreams, PortForwardFailed
-from pinnace.kubelet.environment import ClientSource
 from pinnace.kubelet.host import Host
 from pinnace.kubelet.runtime import (
     ContainerConfig,
@@ -115,7 +114,7 @@ class SimulatedRuntime(Runtime):
             architecture=self._simulation.architecture,
             source=self._random,
         )
-        return Host(machine, SimulatedFiles(self, ClientSource(client)), SimulatedNetwork(self), NoCgroups())
+        return Host(machine, SimulatedFiles(self, client), SimulatedNetwork(self), NoCgroups())
 
     # Records
 
