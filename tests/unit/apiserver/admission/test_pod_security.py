@@ -115,8 +115,10 @@ BASELINE = [
             SecurityContext(se_linux_options=SELinuxOptions(type="spc_t", user="u")),
             PodSecurityContext(se_linux_options=SELinuxOptions(role="r")),
         ),
-        'seLinuxOptions (pod and container "a" set forbidden securityContext.seLinuxOptions: type "spc_t"; '
-        "user may not be set; role may not be set)",
+        (
+            'seLinuxOptions (pod and container "a" set forbidden securityContext.seLinuxOptions: type "spc_t"; '
+            "user may not be set; role may not be set)"
+        ),
     ),
     (
         make_spec(SecurityContext(seccomp_profile=SeccompProfile(type="Unconfined"))),
@@ -143,14 +145,21 @@ RESTRICTED = [
     (make_spec(), ""),
     (
         make_spec(None),
-        'allowPrivilegeEscalation != false (container "a" must set securityContext.allowPrivilegeEscalation=false), '
-        'unrestricted capabilities (container "a" must set securityContext.capabilities.drop=["ALL"]), '
-        'runAsNonRoot != true (pod or container "a" must set securityContext.runAsNonRoot=true), '
-        'seccompProfile (pod or container "a" must set securityContext.seccompProfile.type to "RuntimeDefault" or '
-        '"Localhost")',
+        (
+            'allowPrivilegeEscalation != false (container "a" must set securityContext.allowPrivilegeEscalation=false), '
+            'unrestricted capabilities (container "a" must set securityContext.capabilities.drop=["ALL"]), '
+            'runAsNonRoot != true (pod or container "a" must set securityContext.runAsNonRoot=true), '
+            'seccompProfile (pod or container "a" must set securityContext.seccompProfile.type to "RuntimeDefault" or '
+            '"Localhost")'
+        ),
     ),
     (
-        make_spec(volumes=(Volume(name="v", host_path=HostPathVolumeSource(path="/")), Volume(name="n", nfs=NFSVolumeSource()))),
+        make_spec(
+            volumes=(
+                Volume(name="v", host_path=HostPathVolumeSource(path="/")),
+                Volume(name="n", nfs=NFSVolumeSource()),
+            )
+        ),
         'restricted volume types (volumes "v", "n" use restricted volume types "hostPath", "nfs")',
     ),
     (
@@ -158,13 +167,17 @@ RESTRICTED = [
         "runAsUser=0 (pod must not set runAsUser=0)",
     ),
     (
-        make_spec(ephemeral_containers=(EphemeralContainer(name="e", security_context=SecurityContext(privileged=True)),)),
-        'privileged (container "e" must not set securityContext.privileged=true), '
-        'allowPrivilegeEscalation != false (container "e" must set securityContext.allowPrivilegeEscalation=false), '
-        'unrestricted capabilities (container "e" must set securityContext.capabilities.drop=["ALL"]), '
-        'runAsNonRoot != true (pod or container "e" must set securityContext.runAsNonRoot=true), '
-        'seccompProfile (pod or container "e" must set securityContext.seccompProfile.type to "RuntimeDefault" or '
-        '"Localhost")',
+        make_spec(
+            ephemeral_containers=(EphemeralContainer(name="e", security_context=SecurityContext(privileged=True)),)
+        ),
+        (
+            'privileged (container "e" must not set securityContext.privileged=true), '
+            'allowPrivilegeEscalation != false (container "e" must set securityContext.allowPrivilegeEscalation=false), '
+            'unrestricted capabilities (container "e" must set securityContext.capabilities.drop=["ALL"]), '
+            'runAsNonRoot != true (pod or container "e" must set securityContext.runAsNonRoot=true), '
+            'seccompProfile (pod or container "e" must set securityContext.seccompProfile.type to "RuntimeDefault" or '
+            '"Localhost")'
+        ),
     ),
 ]
 
@@ -178,8 +191,12 @@ def test_restricted_tells_what_breaks_it(spec, text):
 @pytest.mark.parametrize(
     ("spec", "minor", "allowed"),
     [
-        pytest.param(make_spec(pod=PodSecurityContext(sysctls=(Sysctl(name="net.ipv4.tcp_rmem"),))), 31, False, id="sysctl"),
-        pytest.param(make_spec(pod=PodSecurityContext(sysctls=(Sysctl(name="net.ipv4.tcp_rmem"),))), 32, True, id="sysctl32"),
+        pytest.param(
+            make_spec(pod=PodSecurityContext(sysctls=(Sysctl(name="net.ipv4.tcp_rmem"),))), 31, False, id="sysctl"
+        ),
+        pytest.param(
+            make_spec(pod=PodSecurityContext(sysctls=(Sysctl(name="net.ipv4.tcp_rmem"),))), 32, True, id="sysctl32"
+        ),
         pytest.param(make_spec(None, PodSecurityContext(run_as_non_root=True)), 7, True, id="before-escalation"),
         pytest.param(make_spec(None, PodSecurityContext(run_as_non_root=True)), 8, False, id="escalation"),
         pytest.param(
@@ -196,7 +213,7 @@ def test_restricted_tells_what_breaks_it(spec, text):
 )
 def test_version_of_a_namespace_picks_the_rules_of_its_time(spec, minor, allowed):
     """A rule holds from the minor version on that brought it."""
-    assert not violations(spec, {}, LevelVersion(Level.RESTRICTED, minor)) is allowed
+    assert violations(spec, {}, LevelVersion(Level.RESTRICTED, minor)) is not allowed
 
 
 def test_annotations_of_old_count_where_the_fields_came_later():
