@@ -44,8 +44,8 @@ update: $(VENV)/.installed  ## write generated files anew
 	$(BIN)/python -m tools.generate_api
 	$(BIN)/python tools/generate_cri.py
 
-bench: $(VENV)/.installed  ## figures, each beside a bare server of the same run
-	$(BIN)/python bench/apiserver.py
+bench: $(VENV)/.installed  ## all figures, as a table and as JSON
+	$(BIN)/python bench/run.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .cache

@@ -14,7 +14,8 @@ import tempfile
 import time
 
 import uvloop
-from apiserver import ROOT, TOKEN, call, started
+from report import Figure, median, percentile
+from servers import API_SERVER, TOKEN, call, started
 
 HEAD = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
 CASES = ((1000, 20), (200, 100))
@@ -102,48 +103,29 @@ async def clients(url: str, watchers: int, rate: int, writes: int) -> list[float
     return times
 
 
-def measure(seconds: int) -> list[dict[str, float]]:
+def measure(seconds: int) -> list[Figure]:
     """Run every case against a server of its own."""
-    rows = []
+    figures = []
     for watchers, rate in CASES:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            started(str(ROOT / "tests/conformance/serve_apiserver.py"), folder) as url,
-        ):
+        with tempfile.TemporaryDirectory() as folder, started(API_SERVER, folder) as url:
             command = [sys.executable, __file__, "--url", url, "--watchers", str(watchers)]
             command += ["--rate", str(rate), "--writes", str(rate * seconds)]
             out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        times = sorted(json.loads(out))
-        rows.append({
-            "watchers": watchers,
-            "writes_per_second": rate,
-            "writes": len(times),
-            "p50_ms": times[len(times) // 2] * 1000,
-            "p99_ms": times[int(len(times) * 0.99)] * 1000,
-            "target_ms": TARGET_MS,
-        })
-    return rows
+        times = json.loads(out)
+        name = f"write to {watchers} watchers, {rate} a second"
+        p99 = f"p99 {percentile(times, 0.99) * 1000:.1f}"
+        figures.append(Figure(name, median(times) * 1000, "ms", TARGET_MS, note=p99))
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--url")
-    parser.add_argument("--watchers", type=int)
-    parser.add_argument("--rate", type=int)
-    parser.add_argument("--writes", type=int)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--watchers", type=int, required=True)
+    parser.add_argument("--rate", type=int, required=True)
+    parser.add_argument("--writes", type=int, required=True)
     given = parser.parse_args()
-    if given.url:
-        print(json.dumps(uvloop.run(clients(given.url, given.watchers, given.rate, given.writes))))
-        return
-    rows = measure(given.seconds)
-    print(f"{'watchers':>8} {'writes/s':>8} {'writes':>7} {'p50 ms':>8} {'p99 ms':>8} {'target':>7}")
-    for row in rows:
-        print(
-            f"{row['watchers']:8} {row['writes_per_second']:8} {row['writes']:7} {row['p50_ms']:8.1f} {row['p99_ms']:8.1f} "
-            f"{row['target_ms']:7.0f}"
-        )
-    print(json.dumps({"bench": "watchers", "rows": rows}))
+    print(json.dumps(uvloop.run(clients(given.url, given.watchers, given.rate, given.writes))))
 
 
 if __name__ == "__main__":
