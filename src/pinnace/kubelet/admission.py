@@ -9,6 +9,21 @@ from dataclasses import dataclass
 from pinnace.api import core_v1
 from pinnace.kubelet import pod_resources
 
+# Sysctls that a pod may set for itself without harm to others; all of them belong to a namespace.
+_SAFE_SYSCTLS = {
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+}
 _TERMINAL = {"Succeeded", "Failed"}
 
 
@@ -24,6 +39,8 @@ def admit(
     pod: core_v1.Pod, others: Iterable[core_v1.Pod], node: core_v1.Node | None, allocatable: Mapping[str, str]
 ) -> Refusal | None:
     """Return why the node cannot take a pod beside the others; None when it can."""
+    if (sysctl := _forbidden_sysctl(pod)) is not None:
+        return sysctl
     beside = [other for other in others if other.status.phase not in _TERMINAL]
     if node is not None:
         labels = node.metadata.labels or {}
@@ -38,6 +55,17 @@ def admit(
         text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
         return Refusal("NodePorts", text)
     return _lacking(pod, beside, allocatable)
+
+
+def _forbidden_sysctl(pod: core_v1.Pod) -> Refusal | None:
+    context = pod.spec.security_context
+    for sysctl in context.sysctls if context is not None else ():
+        name = sysctl.name.replace("/", ".")
+        if name not in _SAFE_SYSCTLS:
+            return Refusal("SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted')
+        if pod.spec.host_network and name.startswith("net."):
+            return Refusal("SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host net enabled')
+    return None
 
 
 def _lacking(pod: core_v1.Pod, beside: list[core_v1.Pod], allocatable: Mapping[str, str]) -> Refusal | None:

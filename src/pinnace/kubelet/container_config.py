@@ -15,6 +15,7 @@ from pinnace.machinery import quantity
 
 # Microseconds in which a quota counts.
 CPU_PERIOD = 100_000
+_HOST_NAME_CHARS, _KERNEL_NAME_CHARS = 63, 64
 _MASKED = (
     "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
@@ -40,11 +41,42 @@ def cgroup_parent(config: KubeletConfig, pod: core_v1.Pod) -> str:
 
 def hostname(pod: core_v1.Pod) -> str:
     """Return the host name of a pod."""
-    return (pod.spec.hostname or pod.metadata.name)[:63].rstrip("-.")
+    if pod.spec.hostname_override:
+        return pod.spec.hostname_override
+    return (pod.spec.hostname or pod.metadata.name)[:_HOST_NAME_CHARS].rstrip("-.")
+
+
+def domain(config: KubeletConfig, pod: core_v1.Pod) -> str:
+    """Return the domain of a pod's host name; empty without a subdomain."""
+    if not pod.spec.subdomain or pod.spec.hostname_override:
+        return ""
+    return f"{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{config.cluster_domain}"
+
+
+def kernel_hostname(config: KubeletConfig, pod: core_v1.Pod) -> str:
+    """Return what the kernel is told: the host name, with its domain where the pod asks for that.
+
+    Raises:
+        ConfigError: with the domain it is too long for the kernel.
+    """
+    name, below = hostname(pod), domain(config, pod)
+    if not pod.spec.set_hostname_as_fqdn or not below:
+        return name
+    full = f"{name}.{below}"
+    if len(full) > _KERNEL_NAME_CHARS:
+        raise ConfigError(
+            f"failed to construct FQDN from pod hostname and cluster domain, FQDN {full} is too long "
+            f"({_KERNEL_NAME_CHARS} characters is the max, {len(full)} characters requested)"
+        )
+    return full
 
 
 def sandbox(config: KubeletConfig, pod: core_v1.Pod, attempt: int) -> cri.SandboxConfig:
-    """Return what a pod's sandbox is made from."""
+    """Return what a pod's sandbox is made from.
+
+    Raises:
+        ConfigError: it cannot have the host name that it asks for.
+    """
     spec, security = pod.spec, pod.spec.security_context
     servers, searches, options = dns(config, pod)
     ports = {
@@ -63,7 +95,7 @@ def sandbox(config: KubeletConfig, pod: core_v1.Pod, attempt: int) -> cri.Sandbo
         namespace=pod.metadata.namespace,
         uid=pod.metadata.uid,
         attempt=attempt,
-        hostname="" if spec.host_network else hostname(pod),
+        hostname="" if spec.host_network else kernel_hostname(config, pod),
         log_directory=str(log_dir(config, pod)),
         dns_servers=servers,
         dns_searches=searches,
@@ -240,10 +272,9 @@ def hosts(config: KubeletConfig, pod: core_v1.Pod, ips: tuple[str, ...]) -> str:
             own = ""
         lines = ["# Kubernetes-managed hosts file (host network).", own]
     else:
-        name, domain = hostname(pod), ""
-        if pod.spec.subdomain:
-            domain = f"{name}.{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{config.cluster_domain}\t"
-        lines = [*_HOSTS, *(f"{ip}\t{domain}{name}" for ip in ips)]
+        name, below = hostname(pod), domain(config, pod)
+        names = f"{name}.{below}\t{name}" if below else name
+        lines = [*_HOSTS, *(f"{ip}\t{names}" for ip in ips)]
     if pod.spec.host_aliases:
         lines += ["", "# Entries added by HostAliases."]
         lines += [f"{alias.ip}\t" + "\t".join(alias.hostnames or ()) for alias in pod.spec.host_aliases]

@@ -156,6 +156,7 @@ class Kubelet:
             group.create_task(self._sources.run(handler, synced), name="kubelet sources")
             await synced.wait()
             group.create_task(self._pleg.run(), name="kubelet pleg")
+            self._orphaned.set()
             group.create_task(self._housekeeping(), name="kubelet housekeeping")
             if self._host.upkeep:
                 rotation = LogRotation(self._config, self._clock, self._pleg, self._runtime)
@@ -247,7 +248,7 @@ class Kubelet:
             await self._orphaned.wait()
             self._orphaned.clear()
             known = {*self._workers, *(pod.metadata.uid for pod in self._sources.pods())}
-            for uid in [uid for uid in self._pleg.uids() if uid not in known]:
+            for uid in {*self._pleg.uids(), *self._host.files.owners()} - known:
                 try:
                     await self._end_orphan(uid)
                 except (RuntimeFailure, OSError) as error:

@@ -13,11 +13,14 @@ from pinnace.kubelet.environment import PodFacts, Source
 from pinnace.kubelet.handlers import Handlers
 from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.pleg import Pleg
-from pinnace.kubelet.pod_containers import find
+from pinnace.kubelet.pod_containers import everyone, find
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.prober import Prober
 from pinnace.kubelet.runtime import ContainerRuntime, Instance, PodRecord, State
 from pinnace.kubelet.status_manager import StatusManager
+
+# Of all containers of a pod together, upstream's limit.
+_LAST_WORDS_BYTES = 12288
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,7 @@ class PodContext:
             if text is None:
                 text = self.node.files.message(self.pod, run)
                 text = f"{run.message}: {text}" if run.message and text else text or run.message
+                text = text[: _LAST_WORDS_BYTES // max(len(list(everyone(self.pod))), 1)]
             found[run.id] = text
         self._last_words = found
         return found

@@ -76,6 +76,10 @@ class PodFiles(Protocol):
     async def remove(self, pod: core_v1.Pod) -> None:
         """Take all that is left of a pod away."""
 
+    @abstractmethod
+    def owners(self) -> frozenset[str]:
+        """Return the UIDs of the pods that have files here."""
+
 
 class DiskFiles(PodFiles):
     """Files where upstream's agent has them."""
@@ -170,6 +174,10 @@ class DiskFiles(PodFiles):
     async def remove(self, pod: core_v1.Pod) -> None:
         await self._volumes.remove(pod.metadata.uid)
         await asyncio.to_thread(_remove_traces, self._config, pod)
+
+    def owners(self) -> frozenset[str]:
+        folder = self._config.root_dir / "pods"
+        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
     def _log_file(self, pod: core_v1.Pod, container: str, attempt: int) -> Path:
         return making.log_dir(self._config, pod) / container / f"{attempt}.log"

@@ -22,6 +22,7 @@ from pinnace.kubelet import container_config as making
 from pinnace.kubelet import pod_actions, pod_status
 from pinnace.kubelet.container_start import start_container
 from pinnace.kubelet.crash_backoff import CrashBackoff
+from pinnace.kubelet.environment import ConfigError
 from pinnace.kubelet.pod_actions import Health, Kill, Start
 from pinnace.kubelet.pod_context import Node, PodContext
 from pinnace.kubelet.pod_probes import ProbeListener, follow_probes
@@ -217,7 +218,7 @@ class PodWorker(ProbeListener):
         node.cgroups.create(context.pod)
         try:
             await node.runtime.run_sandbox(making.sandbox(node.config, context.pod, attempt))
-        except RuntimeFailure as error:
+        except (RuntimeFailure, ConfigError) as error:
             context.event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             return False
         await context.refresh()

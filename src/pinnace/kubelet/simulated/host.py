@@ -128,6 +128,9 @@ class SimulatedFiles(PodFiles):
     async def remove(self, pod: core_v1.Pod) -> None:
         self._claims.forget(pod.metadata.uid)
 
+    def owners(self) -> frozenset[str]:
+        return frozenset()
+
     async def _check(self, volume: core_v1.Volume, pod: core_v1.Pod) -> None:
         namespace = pod.metadata.namespace
         if (config := volume.config_map) is not None:
