@@ -44,6 +44,8 @@ SCALARS = {
 }
 # Go writes null for these when they are empty, but a valid object never has them empty: a plain tuple serves its readers better.
 NEVER_EMPTY = {("io.k8s.api.core.v1.PodSpec", "containers"), ("io.k8s.api.core.v1.NodeSelector", "nodeSelectorTerms")}
+# Lists that a client may send empty and mean something by it: unset they are None.
+EMPTY_SAYS_SOMETHING = {(f"{META}.ObjectMeta", "managedFields")}
 MODULES = {
     META: "meta_v1",
     "io.k8s.apimachinery.pkg.version": "version_info",
@@ -182,48 +184,15 @@ class Writer:
     def field(self, schema: str, wire: str, prop: dict[str, Any]) -> Field:
         _, kind, _ = self.table.get(schema, {}).get(wire, ("", self.guess(prop), ""))
         annotation, needs = self.annotation(prop)
-        optional = False
-        match kind:
-            case "value-omit" | "special-omit":
-                default = {"str": '""', "Bytes": '""', "bool": "False", "float": "0.0"}.get(annotation, "0")
-                if (
-                    annotation in {"Quantity", "Time", "MicroTime", "IntOrString", "FieldsV1", "AnyJSON"}
-                    or "." in annotation
-                    or needs
-                ):
-                    optional, default = True, "None"
-            case "value-always":
-                default = f"field({{}}default_factory={ZERO.get(annotation, 'NoneType')})"
-                optional = annotation not in ZERO
-            case "pointer" | "time-omit":
-                optional, default = True, "None"
-            case "pointer-null" | "time-null" | "map-null":
-                optional, default = True, "field({}default_factory=NoneType)"
-            case "list-null" if wire == "items" or (schema, wire) in NEVER_EMPTY:
-                default = "field({}default_factory=lambda: ())"
-            case "list-null":
-                optional, default = True, "field({}default_factory=NoneType)"
-                if annotation == "Bytes":
-                    optional, default = True, "field({}default_factory=NoneType)"
-            case "list-omit":
-                default = '""' if annotation == "Bytes" else "()"
-                if annotation in {"AnyJSON", "FieldsV1"}:
-                    optional, default = True, "None"
-            case "map-omit":
-                default = "field({}default_factory=dict)"
-            case "struct-always" | "struct-omit":
-                if annotation in {"AnyJSON", "FieldsV1", "Time", "MicroTime", "IntOrString", "Quantity"}:
-                    optional, default = True, "None"
-                elif needs:
-                    default = f"field({{}}default_factory=lambda: {annotation}())"
-                else:
-                    default = f"field({{}}default_factory={annotation})"
-            case "special-always":
-                default = f"field({{}}default_factory={SPECIAL_ZERO[annotation]})"
-                if SPECIAL_ZERO[annotation].startswith("zero"):
-                    self.aliases.add(SPECIAL_ZERO[annotation])
-            case _:
-                sys.exit(f"{schema}.{wire}: unknown presence class {kind}")
+        if annotation == "FieldsV1":
+            optional, default = False, "NO_FIELDS"
+            self.aliases.add(default)
+        elif (schema, wire) in EMPTY_SAYS_SOMETHING:
+            optional, default = True, "None"
+        elif kind == "list-null" and (wire == "items" or (schema, wire) in NEVER_EMPTY):
+            optional, default = False, "field({}default_factory=lambda: ())"
+        else:
+            optional, default = self.default(f"{schema}.{wire}", kind, annotation, needs)
         attribute = snake(wire)
         rename = f'name="{wire}", ' if attribute != wire else ""
         if "{}" in default:
@@ -233,6 +202,37 @@ class Writer:
         if optional and annotation not in {"AnyJSON", "FieldsV1"}:
             annotation += " | None"
         return Field(wire, attribute, annotation, default, frozenset(needs))
+
+    def default(self, name: str, kind: str, annotation: str, needs: set[str]) -> tuple[bool, str]:
+        """Whether a field of this presence may be None, and its default; `{}` in it takes the wire name."""
+        free = annotation in {"AnyJSON", "Time", "MicroTime", "IntOrString", "Quantity"}
+        match kind:
+            case "value-omit" | "special-omit":
+                if free or "." in annotation or needs:
+                    return True, "None"
+                return False, {"str": '""', "Bytes": '""', "bool": "False", "float": "0.0"}.get(annotation, "0")
+            case "value-always":
+                return annotation not in ZERO, f"field({{}}default_factory={ZERO.get(annotation, 'NoneType')})"
+            case "pointer" | "time-omit":
+                return True, "None"
+            case "pointer-null" | "time-null" | "map-null" | "list-null":
+                return True, "field({}default_factory=NoneType)"
+            case "list-omit":
+                if annotation == "AnyJSON":
+                    return True, "None"
+                return False, '""' if annotation == "Bytes" else "()"
+            case "map-omit":
+                return False, "field({}default_factory=dict)"
+            case "struct-always" | "struct-omit":
+                if free:
+                    return True, "None"
+                return False, f"field({{}}default_factory={f'lambda: {annotation}()' if needs else annotation})"
+            case "special-always":
+                if SPECIAL_ZERO[annotation].startswith("zero"):
+                    self.aliases.add(SPECIAL_ZERO[annotation])
+                return False, f"field({{}}default_factory={SPECIAL_ZERO[annotation]})"
+            case _:
+                sys.exit(f"{name}: unknown presence class {kind}")
 
     @staticmethod
     def guess(prop: dict[str, Any]) -> str:
@@ -304,10 +304,17 @@ def merge_rules(schemas: dict[str, Any]) -> str:
                     f"    ({python_name(name)!r}, {wire!r}): Rule({strategy!r}, {merge_key!r}, {kind!r}, {keys!r}),"
                 )
     body = "\n".join(lines)
+    atomic = [
+        f"    {python_name(name)!r},"
+        for name, schema in sorted(schemas.items())
+        if schema.get("x-kubernetes-map-type") == "atomic"
+    ]
     return (
         '"""Generated by tools/generate_api.py from the schemas of API v1.36; not to be edited: merge rules of lists and maps."""\n\n'
         "from pinnace.api.merge_rule import Rule\n\n"
-        f"RULES: dict[tuple[str, str], Rule] = {{\n{body}\n}}\n"
+        f"RULES: dict[tuple[str, str], Rule] = {{\n{body}\n}}\n\n"
+        "# Structs that are owned as one wherever they stand.\n"
+        "ATOMIC: frozenset[str] = frozenset({\n" + "\n".join(atomic) + "\n})\n"
     )
 
 

@@ -133,6 +133,8 @@ def _mended(node: inspect.Type, tree: Any) -> Any:
         return None if nullable else _zero(node)
     if scalar == "Quantity" and isinstance(tree, int | float) and not isinstance(tree, bool):
         return repr(tree).removesuffix(".0")
+    if scalar == "FieldsV1":
+        return msgspec.Raw(_ENCODER.encode(tree))
     if isinstance(node, inspect.StructType) and isinstance(tree, dict):
         fields = _fields(node.cls)
         # A null field counts as absent, whatever its type, so that its default applies.

@@ -5,7 +5,7 @@ from types import NoneType
 
 from msgspec import Struct, field
 
-from pinnace.api.scalars import AnyJSON, FieldsV1, Int32, Int64, Time
+from pinnace.api.scalars import NO_FIELDS, AnyJSON, FieldsV1, Int32, Int64, Time
 
 __all__ = (
     "APIGroup",
@@ -159,7 +159,7 @@ class ManagedFieldsEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, 
     api_version: str = field(name="apiVersion", default="")
     time: Time | None = None
     fields_type: str = field(name="fieldsType", default="")
-    fields_v1: FieldsV1 = field(name="fieldsV1", default=None)
+    fields_v1: FieldsV1 = field(name="fieldsV1", default=NO_FIELDS)
     subresource: str = ""
 
 
@@ -187,7 +187,7 @@ class ObjectMeta(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     annotations: Mapping[str, str] = field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = field(name="ownerReferences", default=())
     finalizers: tuple[str, ...] = ()
-    managed_fields: tuple[ManagedFieldsEntry, ...] = field(name="managedFields", default=())
+    managed_fields: tuple[ManagedFieldsEntry, ...] | None = field(name="managedFields", default=None)
 
 
 class StatusCause(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

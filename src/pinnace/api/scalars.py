@@ -3,10 +3,9 @@
 The alias tells the codec what lenient reading applies: a Quantity may come as a JSON number, the others may not.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 Int32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -21,7 +20,9 @@ Bytes: TypeAlias = Annotated[str, Meta(extra={"scalar": "Bytes"})]
 IntOrString: TypeAlias = int | str
 # Free-form: whatever JSON the user wrote.
 AnyJSON: TypeAlias = Any
-FieldsV1: TypeAlias = Mapping[str, Any] | None
+# A set of fields as its own JSON: most readers never look inside (`machinery.managedfields.sets` does).
+FieldsV1: TypeAlias = Annotated[Raw, Meta(extra={"scalar": "FieldsV1"})]
+NO_FIELDS = Raw()
 
 
 def zero_quantity() -> str:

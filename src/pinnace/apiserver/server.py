@@ -7,7 +7,7 @@ apiserver `server/config.go` (the handler chain), `server/genericapiserver.go`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -103,9 +103,6 @@ class ApiServer(Services):
 
     def watch_seconds(self) -> float:
         return self.config.min_request_timeout_seconds * (1.0 + self.identity.random.random())
-
-    def field_manager(self, scope: Scope, manager: str) -> Callable[[Any, Any], Any] | None:  # noqa: ARG002
-        return None
 
     async def require(self, scope: Scope, verb: str) -> None:
         await check(self.authorizer, scope.user, scope.info, scope.request, verb=verb)

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-
 # Items of a list whose paths are kept; longer lists are rare, and their paths are made anew.
 _KEPT_ITEMS = 16
 

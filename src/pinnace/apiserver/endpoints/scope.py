@@ -1,10 +1,10 @@
 """What a handler of one request is given: the request read so far, the kind it is for, and the server's services."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pinnace.api.resources import Resource
+from pinnace.apiserver.endpoints.field_manager import FieldManager
 from pinnace.apiserver.endpoints.negotiation import Output
 from pinnace.apiserver.endpoints.options import FIELD_MANAGER_LIMIT_BYTES, WriteOptions
 from pinnace.apiserver.endpoints.request_info import RequestInfo
@@ -38,9 +38,6 @@ class Services(Protocol):
 
     def watch_seconds(self) -> float:
         """Return how long a watch lasts whose client does not say."""
-
-    def field_manager(self, scope: "Scope", manager: str) -> Callable[[Any, Any], Any] | None:
-        """Return what rewrites managedFields on each write; None leaves them alone."""
 
     async def require(self, scope: "Scope", verb: str) -> None:
         """Check one more verb on the request's resource.
@@ -97,7 +94,7 @@ class Scope:
     def manage(self, call: Call, options: WriteOptions) -> None:
         """Let a write keep managedFields."""
         manager = options.field_manager or default_manager(self.request)
-        call.manage = self.services.field_manager(self, manager)
+        call.manage = FieldManager(self.resource, self.info.subresource, manager, call.context.now)
 
     def call(self, operation: str, *, dry_run: bool = False, options: Any = None) -> Call:
         """Return a write on behalf of this request."""

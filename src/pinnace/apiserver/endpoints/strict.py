@@ -154,7 +154,9 @@ def _check(node: inspect.Type, tree: Any, path: str, owner: str) -> None:
             _check(node.item_type, value, path, owner)
     elif not _fits(node, tree):
         word = _word(tree, literal=isinstance(node, inspect.IntType))
-        raise WrongType(f"json: cannot unmarshal {word} into Go struct field {owner}.{path} of type {_go_type(declared)}")
+        raise WrongType(
+            f"json: cannot unmarshal {word} into Go struct field {owner}.{path} of type {_go_type(declared)}"
+        )
 
 
 def _fits(node: inspect.Type, value: Any) -> bool:

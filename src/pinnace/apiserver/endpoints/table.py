@@ -7,7 +7,7 @@ Rows and partial objects are made per request from the typed object; the columns
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from pinnace.apiserver.registry.strategy import Column, Strategy
 from pinnace.machinery.errors import BadRequest
@@ -54,11 +54,11 @@ def column_definitions(strategy: Strategy[Any]) -> list[dict[str, Any]]:
 
 
 def partial(obj: Struct, version: str = "v1") -> dict[str, Any]:
-    """Return an object's metadata as an object of its own."""
+    """Return an object's metadata as an object of its own, to be encoded."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": META + version,
-        "metadata": to_builtins(obj.metadata),  # type: ignore[attr-defined]
+        "metadata": obj.metadata,  # type: ignore[attr-defined]
     }
 
 
@@ -74,7 +74,7 @@ def row(strategy: Strategy[T], obj: T, now: float, include: str, version: str) -
     if include == "None":
         shown: Any = None
     elif include == "Object":
-        shown = to_builtins(obj)
+        shown = obj
     else:
         shown = partial(obj, version)
     answer: dict[str, Any] = {"cells": list(_cells(strategy, obj, now))}

@@ -1,0 +1,40 @@
+"""Who owns which field of an object: sets of fields, how objects differ and merge by their schema, and the rules of ownership."""
+
+from pinnace.machinery.managedfields.managers import (
+    APPLY,
+    UPDATE,
+    Applied,
+    Conflict,
+    Conflicts,
+    Manager,
+    Managers,
+    Owned,
+    Write,
+    after_apply,
+    after_update,
+    apply,
+)
+from pinnace.machinery.managedfields.node import ABSENT, SAME, Change, Node, Problem
+from pinnace.machinery.managedfields.sets import NOTHING, Tree
+
+__all__ = (
+    "ABSENT",
+    "APPLY",
+    "NOTHING",
+    "SAME",
+    "UPDATE",
+    "Applied",
+    "Change",
+    "Conflict",
+    "Conflicts",
+    "Manager",
+    "Managers",
+    "Node",
+    "Owned",
+    "Problem",
+    "Tree",
+    "Write",
+    "after_apply",
+    "after_update",
+    "apply",
+)

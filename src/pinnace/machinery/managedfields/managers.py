@@ -1,0 +1,201 @@
+"""Who owns which fields of an object, and what a write does to that.
+
+Each write belongs to a manager. An update gives its manager what it changed and takes that from all others. An apply gives its
+manager exactly what the configuration names, refuses to change what others own unless forced, and drops what the manager named
+before and no longer does, unless somebody else owns it. Invariant: no manager is kept that owns nothing. Upstream:
+structured-merge-diff `merge/{update,conflict}.go`, apimachinery `util/managedfields/internal/{capmanagers,managedfieldsupdater}.go`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
+
+from pinnace.machinery.managedfields import sets
+from pinnace.machinery.managedfields.node import ABSENT, Change, Node
+from pinnace.machinery.managedfields.sets import ITSELF, NOTHING, Tree
+
+APPLY, UPDATE = "Apply", "Update"
+# Managers of updates beyond which the oldest become one.
+UPDATE_MANAGERS_LIMIT = 10
+OLDEST = "ancient-changes"
+# What no manager owns: the identity of an object, and what the server itself keeps.
+_UNOWNED: Tree = {
+    "f:apiVersion": ITSELF,
+    "f:kind": ITSELF,
+    "f:metadata": {
+        ".": ITSELF,
+        **{
+            f"f:{name}": ITSELF
+            for name in (
+                "clusterName",
+                "creationTimestamp",
+                "generation",
+                "managedFields",
+                "name",
+                "namespace",
+                "resourceVersion",
+                "selfLink",
+                "uid",
+            )
+        },
+    },
+}
+
+
+class Manager(NamedTuple):
+    """Who: an apply's version is not a part of it, so that a manager may move on to another version."""
+
+    operation: str
+    name: str
+    api_version: str
+    subresource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What a manager owns, in terms of which version, and when it last took something (None: never said)."""
+
+    fields: Tree
+    api_version: str
+    time: str | None = None
+
+
+Managers: TypeAlias = Mapping[Manager, Owned]
+
+
+class Conflict(NamedTuple):
+    """A field that an apply would change, and who owns it."""
+
+    manager: Manager
+    owned: Owned
+    path: tuple[str, ...]
+
+
+class Conflicts(Exception):
+    """An apply would change fields of others."""
+
+    def __init__(self, conflicts: list[Conflict]) -> None:
+        super().__init__(f"{len(conflicts)} conflicts")
+        self.conflicts = conflicts
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write: by whom, in which version, when, and which fields it resets and so cannot own."""
+
+    manager: Manager
+    api_version: str
+    time: str
+    ignored: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply comes to: the tree, and the set that the manager claims."""
+
+    tree: Any
+    claimed: Tree
+
+
+def _filtered(fields: Tree | None, write: Write) -> Tree:
+    return sets.without_branches(fields, write.ignored) if fields else NOTHING
+
+
+def after_update(managers: Managers, change: Change, write: Write) -> Managers:
+    """Return the managers after an update that made this change; the very same ones when they stay as they are."""
+    changed, removed = _filtered(change.changed, write), _filtered(change.removed, write)
+    if not changed and not removed:
+        return managers
+    out: dict[Manager, Owned] = {}
+    for manager, owned in managers.items():
+        lost = removed if manager == write.manager else sets.union(changed, removed)
+        fields = sets.difference(owned.fields, lost)
+        if fields:
+            out[manager] = owned if fields is owned.fields else replace(owned, fields=fields)
+    taken = sets.difference(changed, _UNOWNED)
+    if taken:
+        before = out.get(write.manager)
+        fields = sets.union(before.fields, taken) if before is not None else taken
+        out[write.manager] = Owned(fields, write.api_version, write.time)
+    return _capped(out)
+
+
+def _capped(managers: dict[Manager, Owned]) -> Managers:
+    """Put the oldest managers of updates together, those of one version into one, until few enough are left."""
+    updaters = [manager for manager in managers if manager.operation == UPDATE]
+    surplus = len(updaters) - UPDATE_MANAGERS_LIMIT
+    if surplus <= 0:
+        return managers
+    first_of: dict[str, Manager] = {}
+    for manager in sorted(updaters, key=lambda item: (managers[item].time or "", item)):
+        if surplus <= 0:
+            break
+        owned = managers[manager]
+        first = first_of.setdefault(owned.api_version, manager)
+        if first == manager:
+            continue
+        bucket = Manager(UPDATE, OLDEST, owned.api_version, "")
+        if bucket not in managers:
+            managers[bucket] = managers.pop(first)
+        fields = sets.union(owned.fields, managers[bucket].fields)
+        managers[bucket] = Owned(fields, owned.api_version, owned.time)
+        del managers[manager]
+        surplus -= 1
+    return managers
+
+
+def apply(managers: Managers, root: Node, live: Any, config: Any, write: Write) -> Applied:
+    """Lay a configuration over a live tree, and take out what its manager has let go of."""
+    claimed = sets.without_branches(root.fields_of(config) or NOTHING, write.ignored)
+    merged = root.merge(live, config)
+    merged = {} if merged is ABSENT else merged
+    last = managers.get(write.manager)
+    if last is None or sets.difference(last.fields, claimed) == NOTHING:
+        return Applied(merged, claimed)
+    others = NOTHING
+    for manager, owned in managers.items():
+        if manager != write.manager:
+            others = sets.union(others, owned.fields)
+    return Applied(_pruned(root, merged, last.fields, sets.union(others, claimed)), claimed)
+
+
+def _pruned(root: Node, merged: Any, last: Tree, owned: Tree) -> Any:
+    """Remove what a manager named last time, but for what anybody owns now and what somebody else put there."""
+    last = root.named(last)
+    all_fields = root.named(root.fields_of(merged) or NOTHING)
+    pruned = root.without(merged, last) or {}
+    kept = sets.union(root.named(root.fields_of(pruned) or NOTHING), root.named(owned))
+    pruned = root.without(merged, sets.difference(all_fields, kept)) or {}
+    gone = sets.difference(all_fields, root.named(root.fields_of(pruned) or NOTHING))
+    return root.without(merged, sets.intersection(gone, last)) or {}
+
+
+def after_apply(
+    managers: Managers, applied: Applied, change: Change, write: Write, *, force: bool, is_changed: bool
+) -> Managers:
+    """Return the managers after an apply that made this change.
+
+    Raises:
+        Conflicts: it changes what others own, and is not forced to.
+    """
+    changed, removed = _filtered(change.changed, write), _filtered(change.removed, write)
+    out: dict[Manager, Owned] = {}
+    conflicts: list[Conflict] = []
+    for manager, owned in managers.items():
+        if manager == write.manager:
+            continue
+        disputed = sets.intersection(owned.fields, changed)
+        if disputed and not force:
+            conflicts += (Conflict(manager, owned, path) for path in sets.paths(disputed))
+            continue
+        fields = sets.difference(sets.difference(owned.fields, disputed), removed)
+        if fields:
+            out[manager] = owned if fields is owned.fields else replace(owned, fields=fields)
+    if conflicts:
+        raise Conflicts(conflicts)
+    fields = sets.difference(applied.claimed, _UNOWNED)
+    if fields:
+        before = managers.get(write.manager)
+        time = write.time if is_changed else before.time if before is not None else None
+        out[write.manager] = Owned(fields, write.api_version, time)
+    return out
