@@ -89,7 +89,11 @@ async def test_whole_cluster_silent_moves_nothing(cluster: Cluster, namespace: s
     ("tolerations", "stays_seconds"),
     [
         pytest.param((), 0, id="not tolerated"),
-        pytest.param(({"key": "gone", "operator": "Exists", "effect": "NoExecute", "toleration_seconds": 60},), 60, id="for a minute"),
+        pytest.param(
+            ({"key": "gone", "operator": "Exists", "effect": "NoExecute", "toleration_seconds": 60},),
+            60,
+            id="for a minute",
+        ),
         pytest.param(({"key": "gone", "operator": "Exists"},), None, id="for ever"),
         pytest.param(({"key": "gone", "operator": "Equal", "value": "no"},), 0, id="of another value"),
     ],

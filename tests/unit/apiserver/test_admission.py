@@ -343,9 +343,24 @@ def node_write(operation, resource, name="", **fields):
             None,
             False,
         ),
-        (node_write(CREATE, "leases", group="coordination.k8s.io", namespace="kube-node-lease"), Lease(metadata=meta("n1")), None, True),
-        (node_write(CREATE, "leases", group="coordination.k8s.io", namespace="kube-node-lease"), Lease(metadata=meta("n2")), None, False),
-        (node_write(CREATE, "leases", group="coordination.k8s.io", namespace="kube-system"), Lease(metadata=meta("n1")), None, False),
+        (
+            node_write(CREATE, "leases", group="coordination.k8s.io", namespace="kube-node-lease"),
+            Lease(metadata=meta("n1")),
+            None,
+            True,
+        ),
+        (
+            node_write(CREATE, "leases", group="coordination.k8s.io", namespace="kube-node-lease"),
+            Lease(metadata=meta("n2")),
+            None,
+            False,
+        ),
+        (
+            node_write(CREATE, "leases", group="coordination.k8s.io", namespace="kube-system"),
+            Lease(metadata=meta("n1")),
+            None,
+            False,
+        ),
     ],
 )
 async def test_node_writes_its_own_objects_only(attrs, obj, old, allowed):

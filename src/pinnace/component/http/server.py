@@ -184,7 +184,6 @@ class _Adapter(AiohttpServer):
         message, protocol = exchange.message, exchange.protocol
         target = message.path if message.path.startswith("/") else message.url.raw_path_qs
         path, _, query = target.partition("?")
-        payload = exchange.payload
         request = Request(
             message.method,
             path,
