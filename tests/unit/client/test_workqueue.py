@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from pinnace.client.workqueue import RateLimitingQueue, TokenBucket
 from pinnace.component.clock import VirtualClock
 from pinnace.component.metrics import Metrics
