@@ -230,7 +230,7 @@ def _check_claim(
 
 def _without_sizes(claim: PersistentVolumeClaim) -> PersistentVolumeClaim:
     """Return a claim without what the node that grows its file system may write."""
-    meta: ObjectMeta = replace(claim.metadata, resource_version="", managed_fields=())
+    meta: ObjectMeta = replace(claim.metadata, resource_version="", managed_fields=None)
     status: PersistentVolumeClaimStatus = replace(
         claim.status, capacity={}, conditions=(), allocated_resource_statuses={}, allocated_resources={}
     )

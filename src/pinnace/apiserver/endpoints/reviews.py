@@ -105,7 +105,7 @@ class Reviews:
         review = await _read(scope, LocalSubjectAccessReview)
         spec = review.spec
         found = []
-        if replace(review.metadata, namespace="", managed_fields=()) != ObjectMeta():
+        if replace(review.metadata, namespace="", managed_fields=None) != ObjectMeta():
             found.append(invalid(_META, to_builtins(review.metadata), "must be empty except for namespace"))
         if spec.resource_attributes is not None and spec.resource_attributes.namespace != scope.info.namespace:
             at = RESOURCE.child("namespace")
@@ -209,6 +209,6 @@ def _refuse(found: list[FieldError]) -> None:
 
 
 def _metadata_errors(meta: ObjectMeta) -> list[FieldError]:
-    if replace(meta, managed_fields=()) == ObjectMeta():
+    if replace(meta, managed_fields=None) == ObjectMeta():
         return []
     return [invalid(_META, to_builtins(meta), "must be empty")]
