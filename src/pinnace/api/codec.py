@@ -5,7 +5,7 @@ straight into the generated type; only when that fails, because a client sent `n
 the tree is walked beside the type and mended. HTML characters are not escaped here: the API server does that at its edge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from msgspec import Struct, inspect
 
 from pinnace.api.core_v1 import Pod
 from pinnace.api.sharing import PodDecoder
+from pinnace.machinery.codec import json as json_codec
 
 T = TypeVar("T", bound=Struct)
 
@@ -65,6 +66,14 @@ def decode_strict(cls: type[T], data: bytes) -> T:
 def unknown_fields(cls: type[Struct], tree: Any) -> list[str]:
     """Return the path of each field that the type does not have, in the order of the document: `spec.containers[0].foo`."""
     return list(_unknown(_node(cls), tree, ""))
+
+
+def strict_findings(cls: type[Struct], tree: Any) -> list[str]:
+    """Return what a strict decoder says about a tree that was read from JSON, in the order of the document.
+
+    Each unknown field and each key that comes twice is named once; what stands below an unknown field is not looked at.
+    """
+    return list(dict.fromkeys(_findings(_node(cls), tree, "")))[: json_codec.COMPLAINTS_LIMIT]
 
 
 def to_tree(obj: Struct) -> Any:
@@ -164,3 +173,25 @@ def _unknown(node: inspect.Type, tree: Any, path: str) -> "Any":
     elif isinstance(node, inspect.VarTupleType) and isinstance(tree, list):
         for index, value in enumerate(tree):
             yield from _unknown(node.item_type, value, f"{path}[{index}]")
+
+
+def _findings(node: inspect.Type, tree: Any, path: str) -> Iterator[str]:
+    node = plain_type(node)[0]
+    if isinstance(tree, list):
+        item_type = node.item_type if isinstance(node, inspect.VarTupleType) else inspect.AnyType()
+        for index, value in enumerate(tree):
+            yield from _findings(item_type, value, f"{path}[{index}]")
+    if not isinstance(tree, dict):
+        return
+    fields = _fields(node.cls) if isinstance(node, inspect.StructType) else None
+    value_type = node.value_type if isinstance(node, inspect.DictType) else inspect.AnyType()
+    seen = set()
+    for key, value in json_codec.members(tree):
+        at = f"{path}.{key}" if path else key
+        if fields is not None and key not in fields:
+            yield f'unknown field "{at}"'
+            continue
+        if key in seen:
+            yield json_codec.duplicate_field(at)
+        seen.add(key)
+        yield from _findings(fields[key].type if fields is not None else value_type, value, at)

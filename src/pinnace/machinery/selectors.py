@@ -240,7 +240,7 @@ class _Parser:
     def _values(self) -> Iterator[str]:
         token = self._next()
         if token != "(":
-            raise ValueError(f"found '{token}', expected: '('")
+            raise ValueError(f"found '{token}' expected: '('")
         if self._peek() == ")":
             self._next()
             yield ""
@@ -262,7 +262,7 @@ class _Parser:
 
 def _check_key(key: str) -> None:
     if messages := qualified_name(key):
-        raise ValueError(f"key: Invalid value: {go_quoted(key)}: {'; '.join(messages)}")
+        raise ValueError(f"<nil>: Invalid value: {go_quoted(key)}: {'; '.join(messages)}")
 
 
 def _checked(key: str, operator: Operator, values: tuple[str, ...]) -> Requirement:

@@ -67,6 +67,8 @@ async def handle(request: Request) -> Response | Upgrade:
                 await stream.write(data.upper())
 
         return Upgrade(Headers({"Connection": "Upgrade", "Upgrade": request.headers.get("Upgrade")}), run)
+    if request.path == "/method":
+        return Response(body=request.method.encode())
     if request.path == "/split":
         return Response(headers=Headers({"X-Bad": "a\r\nSet-Cookie: b"}))
     raise RuntimeError("a bug")
@@ -159,6 +161,22 @@ async def test_server_never_echoes_a_malformed_request(server, authority, caplog
     assert raw.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"s3cret" not in raw
     assert "s3cret" not in caplog.text
+
+
+async def test_server_leaves_unknown_methods_to_the_handler(server, authority):
+    """A method that the parser does not know reaches the handler as one that nobody answers; bytes of a body stay as sent."""
+    body = b"FOO / HTTP/1.1\r\n\r\n"
+    reader, writer = await dial(server, authority)
+    writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % len(body))
+    writer.write(b"Expect: 100-continue\r\n\r\n")
+    # Sent when the server asks for it, the body comes in a read of its own.
+    assert await asyncio.wait_for(reader.readline(), 5) == b"HTTP/1.1 100 Continue\r\n"
+    writer.write(body)
+    answer = await asyncio.wait_for(reader.readuntil(body), 5)
+    assert b"HTTP/1.1 200 " in answer
+    writer.write(b"brew /method HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"\r\n\r\nTRACE")
+    writer.close()
 
 
 async def test_server_refuses_a_header_that_would_split_the_answer(server, authority):

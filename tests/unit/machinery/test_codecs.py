@@ -17,6 +17,7 @@ from pinnace.machinery.codec import json, yaml
         (b'{"a":1 "b":2}', "invalid character '\"' after object key:value pair"),
         (b'{"a" 1}', "invalid character '1' after object key"),
         (b"{} x", "invalid character 'x' after top-level value"),
+        (b"{} trailing", "invalid character 't' after top-level value"),
         (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
         (b'{"a":NaN}', "invalid character 'N' looking for beginning of value"),
     ],
@@ -32,7 +33,13 @@ def test_json_reports_duplicates_and_keeps_the_last():
     """A key that comes twice is named by its path; its later value counts, of two maps the keys of both."""
     parsed = json.parse(b'{"a":{"b":1,"b":2},"l":[{"c":1,"c":2}],"m":{"x":1},"m":{"y":2}}')
     assert parsed.tree == {"a": {"b": 2}, "l": [{"c": 2}], "m": {"x": 1, "y": 2}}
-    assert set(parsed.duplicates) == {'duplicate field "a.b"', 'duplicate field "l[0].c"', 'duplicate field "m"'}
+    assert parsed.duplicates == ('duplicate field "a.b"', 'duplicate field "l[0].c"', 'duplicate field "m"')
+
+
+def test_json_names_duplicates_in_the_order_of_the_text():
+    """A key inside the first of two maps is met before the second map; each complaint comes once."""
+    parsed = json.parse(b'{"d":{"x":1,"x":2},"d":{"x":3,"x":4},"d":0}')
+    assert parsed.duplicates == ('duplicate field "d.x"', 'duplicate field "d"')
 
 
 def test_json_nesting_is_bounded():

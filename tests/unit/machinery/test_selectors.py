@@ -27,7 +27,7 @@ def test_labels_match_by_upstreams_grammar(text, matches):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a in b", "unable to parse requirement: found 'b', expected: '('"),
+        ("a in b", "unable to parse requirement: found 'b' expected: '('"),
         ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
         ("=x", "found '=', expected: !, identifier, or 'end of string'"),
         ("a,,b", "found ',', expected: identifier after ','"),

@@ -61,8 +61,7 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
     _check_kind(tree, kind, api_version)
     found = []
     if validation != "Ignore":
-        found = [f'unknown field "{path}"' for path in codec.unknown_fields(cls, tree)]
-        found += duplicates
+        found = [*duplicates, *codec.strict_findings(cls, tree)]
     obj = convert(tree, cls, api_version)
     if found and validation == "Strict":
         raise _unhandled(kind, api_version, "strict decoding error: " + ", ".join(found))
@@ -169,7 +168,8 @@ def _parse(data: bytes, kind: str, media: str) -> tuple[Any, list[str]]:
     except ValueError as error:
         reason = f"couldn't get version/kind; json parse error: {error}" if media == JSON else str(error)
         raise BadRequest(f"{prefix}{reason} ({_shown(data)})") from error
-    return parsed.tree, list(parsed.duplicates)
+    # Those of a JSON body are found together with its unknown fields, in the order of the document.
+    return parsed.tree, [] if media == JSON else list(parsed.duplicates)
 
 
 _NOT_A_MAP = "couldn't get version/kind; json parse error: a mapping is needed"

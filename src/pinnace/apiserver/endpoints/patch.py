@@ -19,6 +19,7 @@ from pinnace.apiserver.endpoints import scalars, strict
 from pinnace.apiserver.endpoints.options import write_options
 from pinnace.apiserver.endpoints.present import present
 from pinnace.apiserver.endpoints.scope import Scope
+from pinnace.apiserver.endpoints.unstructured import check_convertible
 from pinnace.apiserver.endpoints.write import check_name, check_namespace
 from pinnace.apiserver.storage import Entry
 from pinnace.component.http import Request, Response
@@ -74,7 +75,7 @@ async def patch(scope: Scope) -> Response:
             changes.complain(tree)
             scope.warnings += (text for text in changes.warnings if text not in scope.warnings)
             _check_identity(scope, tree)
-            obj = _decoded(scope, tree, changes)
+            obj = changes.object_of(tree)
         check_name(scope, obj)
         return scope.registry.strategy.default(check_namespace(scope, obj))
 
@@ -129,9 +130,23 @@ class Changes:
             raise _invalid_patch(shown, "strict decoding error: " + ", ".join(found))
         self.warnings = found
 
-    def shown_with(self, result: Any) -> str:
-        """Return what an error about the patched tree shows: a strategic patch itself, else the result."""
-        return go_map(self._tree) if self.kind is PatchType.STRATEGIC else msgspec.json.encode(result).decode()
+    def object_of(self, result: Any) -> Any:
+        """Return the object that a patched tree describes.
+
+        Raises:
+            ApiError: a value does not fit its field.
+        """
+        try:
+            if self.kind is PatchType.STRATEGIC:
+                check_convertible(self._cls, result)
+            else:
+                strict.check_types(self._cls, result)
+            return scalars.canonical(codec.convert(self._cls, result))
+        except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
+            # A strategic patch is shown itself, of the others what they made of the object.
+            is_strategic = self.kind is PatchType.STRATEGIC
+            shown = go_map(self._tree) if is_strategic else msgspec.json.encode(result).decode()
+            raise _invalid_patch(shown, str(error)) from error
 
 
 def _read(kind: PatchType, data: bytes) -> tuple[Any, list[str]]:
@@ -201,15 +216,6 @@ def _check_identity(scope: Scope, tree: Any) -> None:
         detail = f'no kind "{kind}" is registered for version "{version}"'
         if isinstance(kind, str) and isinstance(version, str):
             raise _invalid_patch(msgspec.json.encode(tree).decode(), detail)
-
-
-def _decoded(scope: Scope, tree: Any, changes: Changes) -> Any:
-    cls = scope.resource.type
-    try:
-        strict.check_types(cls, tree)
-        return scalars.canonical(codec.convert(cls, tree))
-    except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
-        raise _invalid_patch(changes.shown_with(tree), str(error)) from error
 
 
 def _invalid_patch(shown: str, detail: str) -> ApiError:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from pinnace.api.codec import plain_type
+from pinnace.api.go_types import NAMED_TEXTS
 
 _INT32_MAX = 2**31 - 1
 _INT64 = range(-(2**63), 2**63)
@@ -39,14 +40,14 @@ def has_only_known_fields(cls: type[msgspec.Struct], data: bytes) -> bool:
 @cache
 def _mirror_decoder(cls: type[msgspec.Struct]) -> "msgspec.json.Decoder[Any] | None":
     try:
-        return msgspec.json.Decoder(_mirror(_node(cls), {}, ()))
+        return msgspec.json.Decoder(_mirror(node_of(cls), {}, ()))
     except RecursionError:
         return None
 
 
 def _mirror(node: inspect.Type, made: dict[type, Any], within: tuple[type, ...]) -> Any:
     """Return a type with the same structure that forbids unknown fields and takes any scalar."""
-    node = _plain(node)
+    node = plain_node(node)
     if isinstance(node, inspect.DictType):
         return dict.__class_getitem__((str, _nullable(_mirror(node.value_type, made, within))))
     if isinstance(node, inspect.VarTupleType):
@@ -76,23 +77,25 @@ def check_types(cls: type[msgspec.Struct], tree: Any) -> None:
         WrongType: the first value that does not fit.
     """
     if not isinstance(tree, dict):
-        raise WrongType(f"json: cannot unmarshal {_word(tree)} into Go value of type {_go_type(_node(cls))}")
-    _check(_node(cls), tree, "", cls.__name__)
+        raise WrongType(f"json: cannot unmarshal {_word(tree)} into Go value of type {go_type(node_of(cls))}")
+    _check(node_of(cls), tree, "", cls.__name__)
 
 
 @cache
-def _node(cls: type[msgspec.Struct]) -> inspect.Type:
+def node_of(cls: type[msgspec.Struct]) -> inspect.Type:
+    """Return what msgspec knows of a type, looked up once."""
     return inspect.type_info(cls)
 
 
 @cache
-def _fields(cls: type[msgspec.Struct]) -> Mapping[str, inspect.Type]:
+def field_nodes(cls: type[msgspec.Struct]) -> Mapping[str, inspect.Type]:
+    """Return wire name → type of each field, in the order of Go's struct."""
     node = inspect.type_info(cls)
     assert isinstance(node, inspect.StructType)
     return {field.encode_name: field.type for field in node.fields}
 
 
-def _plain(node: inspect.Type) -> inspect.Type:
+def plain_node(node: inspect.Type) -> inspect.Type:
     """Drop what does not matter here: metadata, and the None of an optional type."""
     while True:
         if isinstance(node, inspect.Metadata):
@@ -119,30 +122,31 @@ def _word(value: Any, *, literal: bool = False) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def _go_type(node: inspect.Type) -> str:
+def go_type(node: inspect.Type, place: str = "") -> str:
+    """Return the name of a type in Go; `place` is the field that has it, as `PodStatus.phase`."""
     if plain_type(node)[2] == "Bytes":
         return "[]uint8"
-    node = _plain(node)
+    node = plain_node(node)
     if isinstance(node, inspect.StructType):
         return f"v1.{node.cls.__name__}"
     if isinstance(node, inspect.DictType):
-        return f"map[string]{_go_type(node.value_type)}"
+        return f"map[string]{go_type(node.value_type)}"
     if isinstance(node, inspect.VarTupleType | inspect.ListType):
-        return f"[]{_go_type(node.item_type)}"
+        return f"[]{go_type(node.item_type, place)}"
     if isinstance(node, inspect.IntType):
         return "int32" if node.le is not None and node.le <= _INT32_MAX else "int64"
     if isinstance(node, inspect.BoolType):
         return "bool"
-    return "float64" if isinstance(node, inspect.FloatType) else "string"
+    return "float64" if isinstance(node, inspect.FloatType) else NAMED_TEXTS.get(place, "string")
 
 
 def _check(node: inspect.Type, tree: Any, path: str, owner: str) -> None:
     """Check one value; `path` has no indices or keys and `owner` is the struct the field stands in, as Go tells them."""
-    declared, node = node, _plain(node)
+    declared, node = node, plain_node(node)
     if tree is None or isinstance(node, inspect.AnyType | inspect.RawType | inspect.UnionType):
         return
     if isinstance(node, inspect.StructType) and isinstance(tree, dict):
-        fields = _fields(node.cls)
+        fields = field_nodes(node.cls)
         for key, value in tree.items():
             if key in fields:
                 _check(fields[key], value, f"{path}.{key}" if path else key, node.cls.__name__)
@@ -154,9 +158,8 @@ def _check(node: inspect.Type, tree: Any, path: str, owner: str) -> None:
             _check(node.item_type, value, path, owner)
     elif not _fits(node, tree):
         word = _word(tree, literal=isinstance(node, inspect.IntType))
-        raise WrongType(
-            f"json: cannot unmarshal {word} into Go struct field {owner}.{path} of type {_go_type(declared)}"
-        )
+        wanted = go_type(declared, f"{owner}.{path.rpartition('.')[2]}")
+        raise WrongType(f"json: cannot unmarshal {word} into Go struct field {owner}.{path} of type {wanted}")
 
 
 def _fits(node: inspect.Type, value: Any) -> bool:

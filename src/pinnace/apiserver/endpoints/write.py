@@ -14,7 +14,6 @@ from pinnace.apiserver.endpoints.options import (
     check_delete_options,
     delete_options_from_query,
     list_options,
-    parse_version,
     write_options,
 )
 from pinnace.apiserver.endpoints.present import present, present_page
@@ -145,7 +144,6 @@ async def delete_collection(scope: Scope) -> Response:
     """Answer a DELETE of a collection: every object that the selectors let through, one by one."""
     options = await _delete_options(scope)
     selection = list_options(scope.request, scope.convert_label, watch=False)
-    parse_version(selection.resource_version)
     page = await list_page(scope, selection)
     for entry in page.entries:
         call = scope.call("DELETE", dry_run=bool(options.dry_run), options=options)

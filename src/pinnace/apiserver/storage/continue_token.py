@@ -6,15 +6,19 @@ rest is wanted as it is now.
 """
 
 import base64
-import binascii
+import posixpath
+import string
 from dataclasses import dataclass
 
 import msgspec
 
+from pinnace.machinery.codec import json as json_codec
 from pinnace.machinery.errors import BadRequest
 
 VERSION = "meta.k8s.io/v1"
 NEWEST = -1
+_INVALID = "continue key is not valid"
+_ALPHABET = frozenset(string.ascii_letters + string.digits + "-_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +43,28 @@ def decode(text: str) -> ContinueToken:
     """Read a token.
 
     Raises:
-        BadRequest: it is none of ours.
+        BadRequest: it is none of ours; the text is upstream's.
     """
     try:
-        padded = text + "=" * (-len(text) % 4)
-        wire = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=_Wire)
-    except (binascii.Error, msgspec.DecodeError, UnicodeError) as error:
-        raise BadRequest(f"continue key is not valid: {error}") from error
+        wire = msgspec.convert(json_codec.parse(_unpacked(text)).tree, _Wire)
+    except ValueError as error:
+        raise BadRequest(f"{_INVALID}: {error}") from error
     if wire.v != VERSION:
-        raise BadRequest(f'continue key is not valid: server does not recognize this encoded version "{wire.v}"')
+        raise BadRequest(f"{_INVALID}: server does not recognize this encoded version {wire.v}")
     if not wire.rv:
-        raise BadRequest("continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
+        raise BadRequest(f"{_INVALID}: incorrect encoded start resourceVersion (version {VERSION})")
     if not wire.start:
-        raise BadRequest("continue key is not valid: encoded start key empty (version meta.k8s.io/v1)")
+        raise BadRequest(f"{_INVALID}: encoded start key empty (version {VERSION})")
     start = wire.start.removeprefix("/")
-    if ".." in start.rstrip("\0").split("/"):
-        raise BadRequest(f"continue key is not valid: {start}")
+    if posixpath.normpath(f"/{start}") != f"/{start}":  # a key that leaves its prefix, or is not written plainly
+        raise BadRequest(f"{_INVALID}: {wire.start}")
     return ContinueToken(wire.rv, start)
+
+
+def _unpacked(text: str) -> bytes:
+    bad = next((at for at, char in enumerate(text) if char not in _ALPHABET), None)
+    if bad is None and len(text) % 4 == 1:
+        bad = len(text) - 1
+    if bad is not None:
+        raise ValueError(f"illegal base64 data at input byte {bad}")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

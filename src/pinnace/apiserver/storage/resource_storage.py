@@ -200,9 +200,9 @@ class ResourceStorage(Generic[T]):
         """
         selection = Selection(namespace, labels, fields)
         if continue_:
+            token = _token(continue_)
             if resource_version not in {"", "0"}:
                 raise errors.BadRequest("specifying resource version is not allowed when using continue")
-            token = _token(continue_)
             return await self._continued(selection, token, limit)
         wanted = int(resource_version or 0)
         if wanted and (match == "Exact" or (not match and limit)):

@@ -8,6 +8,7 @@ Invariant: no byte of a request that could not be parsed is echoed or logged.
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -152,6 +153,7 @@ class _Adapter(AiohttpServer):
         _writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> _Exchange:
+        protocol.payload = payload
         return _Exchange(message, payload, protocol, task)
 
     def end_streams(self) -> None:
@@ -227,7 +229,7 @@ async def _read_body(exchange: _Exchange) -> AsyncIterator[bytes]:
 class _Protocol(RequestHandler):
     """One connection; aiohttp's class with its limits set and its error answers replaced."""
 
-    __slots__ = ("_facts", "_first_head", "_head_bytes", "_taken_over", "adapter")
+    __slots__ = ("_facts", "_first_head", "_head_bytes", "_taken_over", "adapter", "payload")
 
     def __init__(self, adapter: _Adapter, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -243,6 +245,8 @@ class _Protocol(RequestHandler):
             auto_decompress=False,
         )
         self.adapter = adapter
+        # The body of the newest request that has been handed on.
+        self.payload: StreamReader | None = None
         self._facts: Connection | None = None
         self._head_bytes = 0
         self._taken_over = False
@@ -262,6 +266,8 @@ class _Protocol(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         seen = self._request_count
+        if self._is_between_requests():
+            data = _with_known_method(data)
         super().data_received(data)
         if self._request_count != seen or self._current_request is not None or self._messages:
             self._head_bytes = 0
@@ -270,6 +276,10 @@ class _Protocol(RequestHandler):
         if self._head_bytes > HEAD_LIMIT_BYTES and not self._force_close:
             self.write(_TOO_LARGE)
             self.force_close()
+
+    def _is_between_requests(self) -> bool:
+        """Tell whether the next bytes begin a head: nothing of one has come, and the body before it is complete."""
+        return not self._head_bytes and not self._messages and (self.payload is None or self.payload.is_eof())
 
     def handle_error(
         self,
@@ -335,6 +345,22 @@ class _Protocol(RequestHandler):
         self._first_head = None
         if self._request_count == 0 and not self._taken_over:
             self.force_close()
+
+
+def _with_known_method(data: bytes) -> bytes:
+    """Return the beginning of a request with a method that the parser lets through.
+
+    The parser takes a fixed list of methods and drops the connection at any other; for a handler, one that nobody answers is like another.
+    """
+    method, space, rest = data.partition(b" ")
+    if not space or method in _METHODS or _TOKEN.fullmatch(method) is None:
+        return data
+    return b"TRACE " + rest
+
+
+# What a handler may answer, and how a method may be spelt (RFC 9110).
+_METHODS = frozenset(method.encode() for method in hdrs.METH_ALL)
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 
 
 def _connection(transport: asyncio.Transport | None) -> Connection:

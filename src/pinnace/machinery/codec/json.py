@@ -5,17 +5,21 @@ refused; so is nesting deeper than Python's reader goes.
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from pinnace.machinery.codec.parsed import Parsed
 from pinnace.machinery.field import go_quoted
 
+# Complaints about one text; further ones would help nobody. Upstream's bound.
+COMPLAINTS_LIMIT = 100
+
 
 class _Object(dict[str, Any]):
-    """A map that remembers which of its keys came twice."""
+    """A map of which a key came twice: it remembers its members as they stood in the text."""
 
-    __slots__ = ("twice",)
-    twice: list[str]
+    __slots__ = ("pairs",)
+    pairs: list[tuple[str, Any]]
 
 
 def parse(data: bytes) -> Parsed:
@@ -36,41 +40,48 @@ def parse(data: bytes) -> Parsed:
         raise ValueError(_go_message(text, error)) from error
     except RecursionError as error:
         raise ValueError("exceeded max depth") from error
-    duplicates: list[str] = []
-    _collect(tree, "", duplicates)
-    return Parsed(tree, tuple(duplicates))
+    return Parsed(tree, tuple(dict.fromkeys(_duplicates(tree, "")))[:COMPLAINTS_LIMIT])
+
+
+def members(tree: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return the members of a parsed map as they stood in the text, a key as often as it came."""
+    return tree.pairs if isinstance(tree, _Object) else tree.items()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) == len(pairs):
+        return plain
     out = _Object()
-    out.twice = []
+    out.pairs = pairs
     for key, value in pairs:
-        if key in out:
-            out.twice.append(key)
-            if isinstance(value, dict) and isinstance(out[key], dict):
-                value = _merged(out[key], value)
-        out[key] = value
+        old = out.get(key)
+        out[key] = {**old, **value} if isinstance(value, dict) and isinstance(old, dict) else value
     return out
-
-
-def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    both = _Object({**first, **second})
-    both.twice = [*getattr(first, "twice", ()), *getattr(second, "twice", ()), *(key for key in second if key in first)]
-    return both
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"invalid character '{name.lstrip('-')[0]}' looking for beginning of value")
 
 
-def _collect(tree: Any, path: str, found: list[str]) -> None:
-    if isinstance(tree, _Object):
-        found.extend(f"duplicate field {go_quoted(f'{path}.{key}' if path else key)}" for key in tree.twice)
-        for key, value in tree.items():
-            _collect(value, f"{path}.{key}" if path else key, found)
+def _duplicates(tree: Any, path: str) -> Iterator[str]:
+    """Yield a complaint for each key that came before in its map, in the order of the text."""
+    if isinstance(tree, dict):
+        seen = set()
+        for key, value in members(tree):
+            at = f"{path}.{key}" if path else key
+            if key in seen:
+                yield duplicate_field(at)
+            seen.add(key)
+            yield from _duplicates(value, at)
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
-            _collect(value, f"{path}[{index}]", found)
+            yield from _duplicates(value, f"{path}[{index}]")
+
+
+def duplicate_field(path: str) -> str:
+    """Word the complaint about a key that comes twice."""
+    return f"duplicate field {go_quoted(path)}"
 
 
 _CONTEXTS = (
@@ -89,7 +100,7 @@ _CONTEXTS = (
 def _go_message(text: str, error: json.JSONDecodeError) -> str:
     if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
         return "unexpected end of JSON input"
-    if (literal := _literal(text[error.pos :])) is not None:
+    if error.msg.startswith("Expecting value") and (literal := _literal(text[error.pos :])) is not None:
         return literal
     where = next((words for start, words in _CONTEXTS if error.msg.startswith(start)), "")
     if error.msg.startswith("Expecting ','"):

@@ -1,10 +1,11 @@
 """JSON patch (RFC 6902) with upstream's leniency: `replace` of a map key that is not there adds it.
 
-Upstream: github.com/evanphx/json-patch as the API server configures it; negative indexes are not taken. What copies add is
-bounded, so that a short patch cannot make a large object.
+Upstream: github.com/evanphx/json-patch as the API server configures it, so indexes may be negative and count from the end. What
+copies add is bounded, so that a short patch cannot make a large object.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,12 +67,15 @@ def _pointer(text: Any) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
+_INDEX = re.compile(r"[+-]?[0-9]{1,9}")
+
+
 def _index(part: str, length: int) -> int:
-    if not part.isdecimal() or (len(part) > 1 and part[0] == "0") or len(part) > 9:
+    if _INDEX.fullmatch(part) is None:
         raise JsonPatchError(f"invalid index {part}")
-    if int(part) >= length:
+    if not -length <= int(part) < length:
         raise JsonPatchError(f"index {part} is out of bounds")
-    return int(part)
+    return int(part) % length
 
 
 def _get(tree: Any, path: Sequence[str], *, missing: Any = _MISSING) -> Any:

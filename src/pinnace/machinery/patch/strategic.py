@@ -151,7 +151,7 @@ def _merge_maps(old: list[Any], patch: list[Any], key: str, schema: Schema) -> l
             raise BadPatch("the items of a merged list are maps")
         directive = item.get(DIRECTIVE)
         if directive not in {None, "delete", "merge"}:
-            raise BadDirective(f"unknown patch type found: {directive}")
+            raise BadDirective(f"unknown patch type: {directive} in map: {_go_map(item)}")
         if key not in item:
             raise BadDirective(f"map: {_go_map(item)} does not contain declared merge key: {key}")
         at = _find(out, key, item[key])

@@ -36,6 +36,12 @@ def test_known_fields_cannot_be_told_of_a_type_that_contains_itself():
             id="number-for-string",
         ),
         pytest.param(
+            Pod,
+            {"spec": {"restartPolicy": 5}},
+            "json: cannot unmarshal number into Go struct field PodSpec.spec.restartPolicy of type v1.RestartPolicy",
+            id="named-text",
+        ),
+        pytest.param(
             ConfigMap,
             {"metadata": {"labels": ["k"]}},
             "json: cannot unmarshal array into Go struct field ObjectMeta.metadata.labels of type map[string]string",
