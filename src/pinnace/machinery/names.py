@@ -4,7 +4,6 @@ The name rules of objects take a second argument: True for a generateName, whose
 follows. Upstream: apimachinery `pkg/util/validation`, `pkg/api/validation/name.go`; RFC 1035, RFC 1123.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -201,24 +200,6 @@ def port_name(name: str) -> list[str]:
 def port_number(port: int) -> list[str]:
     """Check a port of TCP, UDP or SCTP."""
     return [] if 1 <= port <= 65535 else ["must be between 1 and 65535, inclusive"]
-
-
-def ip_address(text: str) -> list[str]:
-    """Check an address of either family in its usual form."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
-    return []
-
-
-def cidr(text: str) -> list[str]:
-    """Check an address range."""
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
-    return [] if "/" in text else ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
 
 
 def limited(rule: NameRule, limit: int) -> NameRule:

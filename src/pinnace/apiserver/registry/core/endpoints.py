@@ -9,6 +9,7 @@ from pinnace.apiserver.registry.defaulting import changed, each, filled
 from pinnace.apiserver.registry.printing import AGE, NAME, age, some, text
 from pinnace.apiserver.registry.strategy import Strategy
 from pinnace.machinery import names
+from pinnace.machinery.addresses import ip_address
 from pinnace.machinery.field import FieldError, Path, invalid, not_supported, required
 
 Errors = Iterator[FieldError]
@@ -44,7 +45,7 @@ def _errors(obj: Endpoints) -> Errors:
 
 def _address_errors(address: EndpointAddress, path: Path) -> Errors:
     at = path.child("ip")
-    found = names.ip_address(address.ip)
+    found = ip_address(address.ip)
     yield from (invalid(at, address.ip, words) for words in found)
     if address.hostname:
         yield from (

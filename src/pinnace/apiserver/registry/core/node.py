@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from pinnace.api.core_v1 import Node
 from pinnace.apiserver.registry import columns
 from pinnace.apiserver.registry.strategy import Column, Context, Selectable, Strategy, unknown_field_own_table
+from pinnace.machinery.addresses import cidr
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid
-from pinnace.machinery.names import cidr
 
 _ROLE = "node-role.kubernetes.io/"
 

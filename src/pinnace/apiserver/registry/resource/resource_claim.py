@@ -36,7 +36,7 @@ from pinnace.apiserver.registry.resource.device_claims import (
 from pinnace.apiserver.registry.resource.lists import list_errors, set_errors
 from pinnace.apiserver.registry.resource.names import driver_errors, label_errors, pool_errors
 from pinnace.apiserver.registry.strategy import Begun, Context, Part, Strategy, take_only_status
-from pinnace.machinery import names
+from pinnace.machinery.addresses import parse_range
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported, required, too_long, too_many
 
 Errors = Iterator[FieldError]
@@ -173,7 +173,7 @@ def _network_errors(data: NetworkDeviceData, path: Path) -> Errors:
 
 
 def _address_errors(address: str, path: Path) -> Errors:
-    if "/" not in address or names.cidr(address):
+    if parse_range(address) is None:
         text = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"
         yield invalid(path, address, text)
 

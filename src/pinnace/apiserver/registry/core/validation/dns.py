@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from pinnace.api import core_v1 as v1
 from pinnace.machinery import names
+from pinnace.machinery.addresses import ip_address
 from pinnace.machinery.field import FieldError, Path, invalid, not_supported, required
 
 NAMESERVERS_LIMIT, SEARCHES_LIMIT, SEARCH_CHARACTERS_LIMIT = 3, 32, 2048
@@ -32,7 +33,7 @@ def dns_errors(config: v1.PodDNSConfig | None, policy: str, path: Path) -> Itera
     if len(config.nameservers) > NAMESERVERS_LIMIT:
         yield invalid(servers, config.nameservers, f"must not have more than {NAMESERVERS_LIMIT} nameservers")
     for index, server in enumerate(config.nameservers):
-        yield from (invalid(servers.index(index), server, text) for text in names.ip_address(server))
+        yield from (invalid(servers.index(index), server, text) for text in ip_address(server))
     searches = path.child("searches")
     if len(config.searches) > SEARCHES_LIMIT:
         yield invalid(searches, config.searches, f"must not have more than {SEARCHES_LIMIT} search paths")
@@ -60,7 +61,7 @@ def host_alias_errors(aliases: Sequence[v1.HostAlias], path: Path) -> Iterator[F
     """Check the entries that a pod wants in its hosts file."""
     for index, alias in enumerate(aliases):
         at = path.index(index)
-        yield from (invalid(at.child("ip"), alias.ip, text) for text in names.ip_address(alias.ip))
+        yield from (invalid(at.child("ip"), alias.ip, text) for text in ip_address(alias.ip))
         for number, name in enumerate(alias.hostnames):
             where = at.child("hostnames").index(number)
             yield from (invalid(where, name, text) for text in names.dns_subdomain(name))

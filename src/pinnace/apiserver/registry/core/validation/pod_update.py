@@ -15,6 +15,7 @@ from pinnace.apiserver.registry.core import pod_resources
 from pinnace.apiserver.registry.go_struct import go_difference
 from pinnace.apiserver.registry.numbers import MAX_INT32
 from pinnace.machinery import names
+from pinnace.machinery.addresses import ip_address
 from pinnace.machinery.field import FieldError, Path, forbidden, go_quoted, invalid, required
 
 Errors = Iterator[FieldError]
@@ -169,10 +170,10 @@ def status_errors(new: v1.Pod, old: v1.Pod) -> Errors:
 def _ip_errors(status: v1.PodStatus, path: Path) -> Errors:
     for index, pod_ip in enumerate(status.pod_ips):
         at = path.child("podIPs").index(index)
-        yield from (invalid(at, pod_ip.ip, text) for text in names.ip_address(pod_ip.ip))
+        yield from (invalid(at, pod_ip.ip, text) for text in ip_address(pod_ip.ip))
     for index, host_ip in enumerate(status.host_ips):
         at = path.child("hostIPs").index(index)
-        yield from (invalid(at, host_ip.ip, text) for text in names.ip_address(host_ip.ip))
+        yield from (invalid(at, host_ip.ip, text) for text in ip_address(host_ip.ip))
 
 
 def _restart_errors(new: v1.Pod, old: v1.Pod, path: Path) -> Errors:

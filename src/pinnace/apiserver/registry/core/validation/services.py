@@ -1,6 +1,5 @@
 """What a Service may look like (upstream pkg/apis/core/validation `ValidateService`)."""
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from pinnace.apiserver.registry.core.service_fields import (
 from pinnace.apiserver.registry.core.validation.handlers import port_errors
 from pinnace.apiserver.registry.metadata import label_errors
 from pinnace.machinery import names
+from pinnace.machinery.addresses import cidr, ip_address, parse
 from pinnace.machinery.field import (
     FieldError,
     Path,
@@ -57,7 +57,7 @@ def service_errors(service: Service) -> Errors:
     yield from _address_errors(spec)
     for index, address in enumerate(spec.external_ips):
         at = _SPEC.child("externalIPs").index(index)
-        yield from (invalid(at, address, text) for text in names.ip_address(address))
+        yield from (invalid(at, address, text) for text in ip_address(address))
     if not spec.type:
         yield required(_SPEC.child("type"))
     elif spec.type not in _TYPES:
@@ -159,7 +159,7 @@ def _address_errors(spec: ServiceSpec) -> Errors:
                 text = "'None' must be the first and only value"
                 yield invalid(addresses.index(index), address, text)
             continue
-        yield from (invalid(addresses.index(index), address, text) for text in names.ip_address(address))
+        yield from (invalid(addresses.index(index), address, text) for text in ip_address(address))
 
 
 def _port_pairs(spec: ServiceSpec) -> Errors:
@@ -204,7 +204,7 @@ def _balancer_errors(spec: ServiceSpec) -> Errors:
             yield forbidden(ranges, only)
         else:
             for index, text in enumerate(spec.load_balancer_source_ranges):
-                yield from (invalid(ranges.index(index), text, words) for words in names.cidr(text.strip()))
+                yield from (invalid(ranges.index(index), text, words) for words in cidr(text.strip()))
     if spec.allocate_load_balancer_node_ports is not None and spec.type != LOAD_BALANCER:
         yield forbidden(_SPEC.child("allocateLoadBalancerNodePorts"), only)
     if spec.type == LOAD_BALANCER and spec.allocate_load_balancer_node_ports is None:
@@ -261,17 +261,9 @@ def status_errors(new: Service, old: Service) -> Errors:  # noqa: ARG001
     for index, one in enumerate(new.status.load_balancer.ingress):
         if one.ip:
             at = ingress.index(index).child("ip")
-            yield from (invalid(at, one.ip, text) for text in names.ip_address(one.ip))
+            yield from (invalid(at, one.ip, text) for text in ip_address(one.ip))
         if one.hostname:
             at = ingress.index(index).child("hostname")
             yield from (invalid(at, one.hostname, text) for text in names.dns_subdomain(one.hostname))
-            if _is_ip(one.hostname):
+            if parse(one.hostname) is not None:
                 yield invalid(at, one.hostname, "must be a DNS name, not an IP address")
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
