@@ -90,7 +90,8 @@ def present_page(scope: Scope, page: Page[Any]) -> Response:
             "kind": "PartialObjectMetadataList",
             "apiVersion": META + output.transform_version,
             "metadata": list_meta(page),
-            "items": [partial(obj, output.transform_version) for obj in objects],
+            # Upstream's list has no items at all where there are none.
+            "items": [partial(obj, output.transform_version) for obj in objects] or None,
         }
     return respond(scope.request, tree_bytes(tree), output, warnings=scope.warnings)
 
