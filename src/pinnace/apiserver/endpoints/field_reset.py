@@ -27,6 +27,9 @@ _SPECIAL: dict[tuple[str, str, str], tuple[tuple[str, ...], ...]] = {
     ),
     ("certificates.k8s.io", "certificatesigningrequests", "status"): (("spec",), ("status", "conditions")),
     ("certificates.k8s.io", "certificatesigningrequests", "approval"): (("spec",), ("status", "certificate")),
+    # Upstream names a version of these that there is not, so that nothing is reset.
+    ("networking.k8s.io", "servicecidrs", ""): (),
+    ("networking.k8s.io", "servicecidrs", "status"): (),
     ("resource.k8s.io", "resourceclaims", "status"): (("spec",), ("metadata",)),
     ("apiextensions.k8s.io", "customresourcedefinitions", "status"): (("spec",), ("metadata",)),
 }

@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec import Struct, json, to_builtins
 
+from pinnace.api import meta_v1
+
 # Where a field's name in Go is not its wire name with a capital letter.
 _GO_NAMES = {
     "apiGroups": "APIGroups",
@@ -48,7 +50,8 @@ def go_struct(value: Struct) -> dict[str, Any]:
 
 def _member(value: Any) -> Any:
     if isinstance(value, Struct):
-        return go_struct(value)
+        # What all groups share has no internal type, so that its names are those of the wire.
+        return to_builtins(value) if type(value).__module__ == meta_v1.__name__ else go_struct(value)
     if isinstance(value, tuple):
         return [_member(one) for one in value] or None
     if isinstance(value, Mapping):

@@ -5,8 +5,11 @@ and return the errors in upstream's order.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.api.meta_v1 import ObjectMeta, OwnerReference
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, required, too_long
@@ -18,6 +21,7 @@ _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 _META = Path("metadata")
 _BANNED_OWNERS = frozenset({("v1", "Event")})
 
+T = TypeVar("T", bound=Struct)
 NameRule = Callable[[str, bool], Sequence[str]]
 
 
@@ -141,6 +145,21 @@ def _finalizer_addition_errors(new: ObjectMeta, old: ObjectMeta) -> Iterator[Fie
             _META.child("finalizers"),
             f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}",
         )
+
+
+def kept_for_status(new: T, old: T) -> T:
+    """Return the object with the stored metadata, for status paths that do not even write labels; only the owners of fields move."""
+    before: ObjectMeta = old.metadata  # type: ignore[attr-defined]
+    meta = replace(
+        new.metadata,  # type: ignore[attr-defined]
+        labels=before.labels,
+        annotations=before.annotations,
+        finalizers=before.finalizers,
+        owner_references=before.owner_references,
+        deletion_timestamp=before.deletion_timestamp,
+        generation=before.generation,
+    )
+    return replace(new, metadata=meta)
 
 
 def duplicate_owner_warnings(owners: Sequence[OwnerReference]) -> tuple[tuple[OwnerReference, ...], list[str]]:

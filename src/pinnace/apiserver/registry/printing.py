@@ -53,9 +53,9 @@ def images_of(containers: Iterable[Container]) -> str:
     return ",".join(container.image for container in containers)
 
 
-def some(items: list[str], limit: int = 3) -> str:
-    """Return the first items and how many more there are, `<none>` when there are none."""
-    if not items:
-        return NONE
+def some(items: list[str], limit: int = 3, *, none: str = NONE) -> str:
+    """Return the first items and how many more there are, a word for none when there are none."""
+    if not any(items):
+        return none
     shown = ",".join(items[:limit])
     return f"{shown} + {len(items) - limit} more..." if len(items) > limit else shown

@@ -29,8 +29,17 @@ from pinnace.apiserver.registry.core import (
     service,
     service_account,
 )
+from pinnace.apiserver.registry.discovery import endpoint_slice
 from pinnace.apiserver.registry.flowcontrol import flow_schema, priority_level
+from pinnace.apiserver.registry.networking import (
+    ingress,
+    ingress_class,
+    ip_address,
+    network_policy,
+    service_cidr,
+)
 from pinnace.apiserver.registry.node import runtime_class
+from pinnace.apiserver.registry.policy import pod_disruption_budget
 from pinnace.apiserver.registry.rbac import bindings, roles
 from pinnace.apiserver.registry.resource import (
     device_class,
@@ -69,6 +78,13 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("apps", "deployments"): deployment.STRATEGY,
     ("apps", "replicasets"): replica_set.STRATEGY,
     ("coordination.k8s.io", "leases"): lease.STRATEGY,
+    ("discovery.k8s.io", "endpointslices"): endpoint_slice.STRATEGY,
+    ("networking.k8s.io", "ingressclasses"): ingress_class.STRATEGY,
+    ("networking.k8s.io", "ingresses"): ingress.STRATEGY,
+    ("networking.k8s.io", "ipaddresses"): ip_address.STRATEGY,
+    ("networking.k8s.io", "networkpolicies"): network_policy.STRATEGY,
+    ("networking.k8s.io", "servicecidrs"): service_cidr.STRATEGY,
+    ("policy", "poddisruptionbudgets"): pod_disruption_budget.STRATEGY,
     ("rbac.authorization.k8s.io", "clusterrolebindings"): bindings.CLUSTER_ROLE_BINDING,
     ("rbac.authorization.k8s.io", "clusterroles"): roles.CLUSTER_ROLE,
     ("rbac.authorization.k8s.io", "rolebindings"): bindings.ROLE_BINDING,

@@ -24,7 +24,9 @@ def test_table_has_a_cell_for_each_column(group, plural):
     if strategy.columns is None:
         assert strategy.cells is None
     else:
-        assert len(strategy.cells(resource.type(), 0.0)) == len(strategy.columns)
+        # Upstream prints the age of an address without a column for it.
+        more = 1 if plural == "ipaddresses" else 0
+        assert len(strategy.cells(resource.type(), 0.0)) == len(strategy.columns) + more
 
 
 @pytest.mark.parametrize(("group", "plural"), [pytest.param(*key, id="/".join(key)) for key in STRATEGIES])
