@@ -1,6 +1,7 @@
 """The command `pinnace`: finds the subcommand and imports it only then, so that `--help` is quick."""
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ COMMANDS = {
     "server": ("server", "Run the cluster in the foreground."),
     "apiserver": ("server", "Run the API server alone, in the foreground."),
     "dns": ("dns", "Run cluster DNS alone, in the foreground."),
+    "images": ("images", "List, import and build images."),
     "kubectl": ("kubectl", "Run kubectl against the cluster."),
     "doctor": ("doctor", "Check what this machine has, and say how to mend what is missing."),
 }
@@ -34,15 +36,31 @@ class _Lazy(click.Group):
         command: click.Command = getattr(import_module(f"pinnace.cli.{found[0]}"), cmd_name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except PermissionError as error:
+            mend = "become root, or choose another --data-dir"
+            raise SystemExit(_complain(f"{error.filename}: permission denied: {mend}")) from error
+        except OSError as error:
+            raise SystemExit(_complain(f"{error.filename or 'the system'}: {error.strerror or error}")) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _complain(message: str) -> int:
+    click.echo(f"pinnace: {message}", err=True)
+    return 1
+
+
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="pinnace")
 def main() -> None:
-    """A Kubernetes control plane in one process."""
+    """A whole Kubernetes in one process."""
 
 
 if __name__ == "__main__":

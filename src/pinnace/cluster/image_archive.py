@@ -12,8 +12,13 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class NoArchive(ValueError):
+    """A file that holds no image; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,45 @@ def entries_of(folder: Path) -> list[Entry]:
     return found
 
 
+def names_in(path: Path) -> tuple[str, ...]:
+    """Return the names of the images in a docker or OCI archive, packed or not.
+
+    Raises:
+        NoArchive: it is none, or its images have no names.
+        OSError: it cannot be read.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            names = _docker_names(archive) or _oci_names(archive)
+    except (tarfile.TarError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise NoArchive(f"{path} is no image archive, as `docker save` or `skopeo copy` write them") from error
+    if not names:
+        raise NoArchive(f"{path} holds no image that has a name: save it by its name and tag")
+    return names
+
+
 def architecture() -> str:
     """Return this machine's architecture as images call it."""
     machine = platform.machine()
     return _ARCHITECTURES.get(machine, machine)
+
+
+def _docker_names(archive: tarfile.TarFile) -> tuple[str, ...]:
+    listed = _json_in(archive, "manifest.json") or []
+    return tuple(name for image in listed for name in image.get("RepoTags") or ())
+
+
+def _oci_names(archive: tarfile.TarFile) -> tuple[str, ...]:
+    keys = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+    manifests = (_json_in(archive, "index.json") or {}).get("manifests") or []
+    marked = (manifest.get("annotations") or {} for manifest in manifests)
+    return tuple(next(marks[key] for key in keys if key in marks) for marks in marked if marks.keys() & set(keys))
+
+
+def _json_in(archive: tarfile.TarFile, name: str) -> Any:
+    member = next((member for member in archive if member.name.removeprefix("./") == name), None)
+    file = archive.extractfile(member) if member is not None else None
+    return json.load(file) if file is not None else None
 
 
 def _tar(entries: Iterable[Entry]) -> bytes:

@@ -6,6 +6,7 @@ file that is no image is reported and does not keep the cluster from starting.
 
 import asyncio
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pinnace.cluster.containerd_config import ContainerdError, ContainerdPaths, search_path
+from pinnace.cluster.image_archive import names_in
 from pinnace.cluster.local_images import demoapp_archive, pause_archive
 
 NAMESPACE = "k8s.io"
@@ -21,14 +23,27 @@ _LOCAL = {"pause.tar": pause_archive, "demoapp.tar": demoapp_archive}
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a start brought into containerd, and the complaints about what it could not.
-
-    `names` are those of all images that came from archives, now or earlier: no registry has them, so nobody may clean them away.
-    """
+    """The archives that were taken into containerd, and the complaints about those that could not be."""
 
     archives: tuple[str, ...]
     failures: tuple[str, ...]
-    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An archive in the folder that starts import from, and the names of its images."""
+
+    path: Path
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """One image as containerd lists it; `size` is for people, such as `4.5 MiB`."""
+
+    name: str
+    digest: str
+    size: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,7 @@ class Images:
         marks = {str(path): _mark(path) for path in await asyncio.to_thread(self._wanted)}
         new = [Path(path) for path, mark in marks.items() if memory.marks.get(path) != mark]
         if not new:
-            return Imported((), (), memory.names)
+            return Imported((), ())
         before = set(await self.names())
         done, failures = [], []
         for path in new:
@@ -70,7 +85,7 @@ class Images:
                 failures.append(str(error))
         names = memory.names | (set(await self.names()) - before)
         self._remember(_Memory(marks, names))
-        return Imported(tuple(done), tuple(failures), names)
+        return Imported(tuple(done), tuple(failures))
 
     async def import_archive(self, path: Path) -> None:
         """Import one OCI or docker archive.
@@ -80,10 +95,44 @@ class Images:
         """
         await self._ctr("images", "import", str(path), what=f"cannot import {path}")
 
+    def offer(self, path: Path) -> Offered:
+        """Copy an archive to where every start imports from, in the place of an earlier one of the same image.
+
+        Raises:
+            NoArchive: it holds no image.
+            OSError: it cannot be read, or there is no room.
+        """
+        names = names_in(path)
+        self._archives.mkdir(parents=True, exist_ok=True)
+        kept = self._archives / (re.sub(r"[^A-Za-z0-9._-]", "_", names[0]) + ".tar")
+        temporary = kept.with_name(f".{kept.name}")
+        try:
+            shutil.copyfile(path, temporary)
+            temporary.replace(kept)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Offered(kept, names)
+
+    def kept(self) -> frozenset[str]:
+        """Return the names of all images that came from archives: no registry has them, so nobody may clean them away."""
+        return self._known().names
+
+    async def listed(self) -> list[ImageFacts]:
+        """Return all images by name.
+
+        Raises:
+            ContainerdError: containerd does not answer.
+        """
+        output = await self._ctr("images", "list", what="cannot list images")
+        # Columns: name, media type, digest, size and its unit, platforms, labels.
+        rows = [line.split() for line in output.splitlines()[1:]]
+        found = [ImageFacts(row[0], row[2], f"{row[3]} {row[4]}") for row in rows if len(row) > 4]
+        return sorted((image for image in found if _is_name(image.name)), key=lambda image: image.name)
+
     async def names(self) -> list[str]:
         """Return the names of all images, without the digests that containerd lists beside them."""
         listed = await self._ctr("images", "list", "--quiet", what="cannot list images")
-        return sorted(name for name in listed.split() if "@" not in name and not name.startswith("sha256:"))
+        return sorted(filter(_is_name, listed.split()))
 
     @property
     def _remembered(self) -> Path:
@@ -136,6 +185,11 @@ class Images:
             lines = complaint.decode(errors="replace").strip().splitlines()
             raise ContainerdError(f"{what}: {lines[-1] if lines else 'ctr failed'}")
         return output.decode()
+
+
+def _is_name(name: str) -> bool:
+    """Tell a name from the digests that containerd lists beside it."""
+    return "@" not in name and not name.startswith("sha256:")
 
 
 def _mark(path: Path) -> str:

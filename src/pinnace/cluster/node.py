@@ -89,7 +89,8 @@ async def node(
     """
     paths, name = files.containerd, node_name()
     await Containerd(paths, detect(), clock).start()
-    imported = await Images(paths, files.archives).import_new()
+    images = Images(paths, files.archives)
+    imported = await images.import_new()
     for failure in imported.failures:
         _log.warning("image archive left out", reason=failure)
     address = next(iter(local_addresses()), "127.0.0.1")
@@ -122,7 +123,7 @@ async def node(
                 cluster_domain=CLUSTER_DOMAIN,
                 port=port,
                 version=version,
-                kept_images=imported.names,
+                kept_images=images.kept,
             ),
             Client(InProcessTransport(handler, user), user_agent="kubelet"),
             clock,

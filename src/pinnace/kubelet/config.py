@@ -1,6 +1,6 @@
 """What the node agent is told at its start: names, folders, addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,8 @@ class KubeletConfig:
     resolv_conf: Path = Path("/etc/resolv.conf")
     cgroup_root: str = "/kubepods"
     max_pods: int = 110
-    # Images that are never cleaned away, as no registry has them.
-    kept_images: frozenset[str] = frozenset()
+    # Gives the images that are never cleaned away, as no registry has them.
+    kept_images: Callable[[], frozenset[str]] = frozenset
     node_labels: Mapping[str, str] = field(default_factory=dict)
     version: str = "v1.36.0"
     # Seconds between two looks at the whole runtime; zero when its events tell everything.

@@ -140,7 +140,7 @@ class Garbage:
 
     def _is_kept(self, image: Image) -> bool:
         names = {*image.tags, *image.digests}
-        return bool(names & self._config.kept_images) or any("/pause:" in name for name in names)
+        return bool(names & self._config.kept_images()) or any("/pause:" in name for name in names)
 
 
 def _to_free(disk: Disk) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -13,51 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.clusters import program
+from support.commands import Commands, complaint
 from support.waiting import eventually
-
-
-class Commands:
-    """`pinnace` with a cluster, a folder and a kubeconfig of the test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data_dir, self.kubeconfig = folder / "data", folder / "kubeconfig"
-        self.environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(folder)}
-
-    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.words(command, *arguments),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=self.environment,
-        )
-
-    def words(self, command: str, *arguments: str) -> list[str]:
-        return [str(program()), command, "--name", "cli-test", "--data-dir", str(self.data_dir), *arguments]
-
-    def status(self) -> dict[str, object]:
-        seen = json.loads(self.run("status", "-o", "json").stdout)
-        assert isinstance(seen, dict)
-        return seen
 
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
-    made = Commands(tmp_path)
-    try:
-        yield made
-    finally:
-        made.run("delete")
-
-
-def complaint(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
-    """The one line that a failing command says."""
-    assert done.returncode == code, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line]
-    assert len(lines) == 1, done.stderr
-    return lines[0]
+    yield from Commands.fresh(tmp_path)
 
 
 def test_up_twice_then_down_then_up_resumes(commands: Commands) -> None:
