@@ -1,52 +1,44 @@
 """`pinnace doctor`: what this machine has of what a cluster needs, and how to mend the rest."""
 
-import os
-import platform
-import shutil
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 
 import click
+import msgspec
 
-from pinnace.cluster.ports import API_PORT, free_port
+from pinnace.cli.options import cluster_options, paths_of
+from pinnace.cluster.machine_checks import Finding, Need, findings
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check; `mend` says what to do when it failed, `is_needed` whether nothing works without it."""
-
-    what: str
-    is_good: bool
-    seen: str
-    mend: str = ""
-    is_needed: bool = False
-
-
-def findings() -> Iterator[Finding]:
-    """Yield every check."""
-    version = platform.python_version()
-    yield Finding(
-        "Python 3.11 or later", sys.version_info >= (3, 11), version, "install a newer Python", is_needed=True
-    )
-    system = platform.system()
-    yield Finding("Linux", system == "Linux", f"{system} {platform.release()}", "run on Linux", is_needed=True)
-    port_free = free_port(API_PORT) == API_PORT
-    seen = "free" if port_free else "taken"
-    yield Finding(f"port {API_PORT}", port_free, seen, "`pinnace up` takes another one by itself, or pass --port")
-    kubectl = shutil.which("kubectl")
-    mend = "apt-get install kubernetes-client, or upstream's kubectl"
-    yield Finding("kubectl", kubectl is not None, kubectl or "not found", mend)
-    root = os.geteuid() == 0
-    yield Finding("root", root, "yes" if root else "no", "without root, data lies in the home folder")
+_SIGNS = {Need.CLUSTER: "✗", Need.PODS: "✗", Need.COMFORT: "!"}
 
 
 @click.command()
-def doctor() -> None:
-    """Check this machine; exits 1 when a cluster cannot run on it."""
-    failed = False
-    for finding in findings():
-        sign = "✓" if finding.is_good else ("✗" if finding.is_needed else "!")
-        click.echo(f"{sign} {finding.what}: {finding.seen}" + ("" if finding.is_good else f" — {finding.mend}"))
-        failed = failed or (finding.is_needed and not finding.is_good)
-    raise SystemExit(1 if failed else 0)
+@cluster_options
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def doctor(name: str, data_dir: Path | None, output: str) -> None:
+    """Check this machine, and say how to mend what is missing; exits 1 when no cluster can run on it."""
+    found = list(findings(paths_of(name, data_dir)))
+    if output == "json":
+        click.echo(msgspec.json.encode(found))
+    else:
+        for finding in found:
+            click.echo(_line(finding))
+        click.echo(_verdict(found))
+    raise SystemExit(1 if _fails(found, Need.CLUSTER) else 0)
+
+
+def _line(finding: Finding) -> str:
+    if finding.is_good:
+        return f"✓ {finding.what}: {finding.seen}"
+    return f"{_SIGNS[finding.need]} {finding.what}: {finding.seen} — {finding.mend}"
+
+
+def _verdict(found: list[Finding]) -> str:
+    if _fails(found, Need.CLUSTER):
+        return "no cluster can run here"
+    if _fails(found, Need.PODS):
+        return "a cluster can run here; its pods are simulated, until what is marked with ✗ is mended"
+    return "a cluster with real pods can run here: pinnace up"
+
+
+def _fails(found: list[Finding], need: Need) -> bool:
+    return any(finding.need is need and not finding.is_good for finding in found)

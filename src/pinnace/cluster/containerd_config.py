@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ class Machine:
 
 def detect() -> Machine:
     """Look at this machine."""
-    tools = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "iptables", "ip")
+    tools = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "iptables", "ip", "busybox", "catatonit")
     missing = [tool for tool in tools if shutil.which(tool, path=search_path()) is None]
     if platform.system() != "Linux":
         missing.insert(0, "Linux")
@@ -105,7 +106,7 @@ def detect() -> Machine:
     status = _read("/proc/self/status")
     return Machine(
         can_raise_oom_score=has_capability(status, CAP_SYS_RESOURCE),
-        has_overlay="\toverlay\n" in _read("/proc/filesystems"),
+        has_overlay=_has_overlay(),
         cni_bin_dir=folder,
         missing=tuple(missing),
     )
@@ -172,6 +173,13 @@ def _quoted(value: object) -> str:
 
 def _flag(value: bool) -> str:  # noqa: FBT001 - it is the value itself
     return "true" if value else "false"
+
+
+def _has_overlay() -> bool:
+    """Tell whether overlayfs can be mounted; a kernel lists a file system that is a module only once that is loaded."""
+    if "\toverlay\n" not in _read("/proc/filesystems") and (modprobe := shutil.which("modprobe", path=search_path())):
+        subprocess.run([modprobe, "overlay"], check=False, capture_output=True)
+    return "\toverlay\n" in _read("/proc/filesystems")
 
 
 def _read(path: str) -> str:
