@@ -72,7 +72,7 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
 def _clean(data: bytes, cls: type[T], api_version: str, validation: str) -> T | None:
     """Decode a body about which there is nothing to say; None when that cannot be told cheaply."""
     obj = read_canonical(data, cls)
-    if obj is None or not _is_of(obj, cls.__name__, api_version) or not _has_no_duplicates(data):
+    if obj is None or not _is_of(obj, cls.__name__, api_version) or not has_no_duplicates(data):
         return None
     # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
     if validation != "Ignore" and not strict.has_only_known_fields(cls, data):
@@ -88,7 +88,7 @@ def read_canonical(data: bytes, cls: type[T]) -> T | None:
         return None
 
 
-def _has_no_duplicates(data: bytes) -> bool:
+def has_no_duplicates(data: bytes) -> bool:
     """Tell cheaply that no key comes twice: written again, a tree is as long as its source is without blanks.
 
     False means that it cannot be told this way, not that there is a duplicate.

@@ -1,34 +1,50 @@
-"""Who owns the fields of an object after a create, an update or a patch.
+"""Who owns the fields of an object after a create, an update, a patch or an apply.
 
 Every write passes here, so nothing is worked out that has not changed: what is owned of a spec that many pods share is
 remembered by the spec, a write that changes no field hands back the entries it found, and sets are read once. Upstream:
 apimachinery `util/managedfields/internal/{fieldmanager,skipnonapplied,structuredmerge}.go`.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from pinnace.api import field_schema
-from pinnace.api.meta_v1 import ManagedFieldsEntry, ObjectMeta
+from pinnace.api import codec, field_schema, resources
+from pinnace.api.meta_v1 import ManagedFieldsEntry
 from pinnace.api.resources import Resource
-from pinnace.apiserver.endpoints.field_reset import reset_fields
+from pinnace.apiserver.endpoints.field_reset import ownable
 from pinnace.apiserver.endpoints.managed_entries import Entries, decode, encode, is_reset, with_entries
 from pinnace.machinery import timestamps
-from pinnace.machinery.managedfields import NOTHING, UPDATE, Manager, Owned, Write, after_update, sets
+from pinnace.machinery.managedfields import (
+    APPLY,
+    NOTHING,
+    UPDATE,
+    Applied,
+    Manager,
+    Owned,
+    Write,
+    after_update,
+    apply,
+    sets,
+)
 from pinnace.machinery.managedfields.maps import Struct as StructNode
 from pinnace.machinery.memo import Memo
+
+# Owns what was there when an object that nobody had tracked is applied for the first time.
+BEFORE_FIRST_APPLY = "before-first-apply"
 
 
 class FieldManager:
     """Tracks one write by one manager; called with the new and the stored object (None: there is none)."""
 
-    __slots__ = ("_cls", "_manager", "_now", "_resource", "_subresource")
+    __slots__ = ("_api_version", "_cls", "_manager", "_now", "_resource", "_subresource")
 
     def __init__(self, resource: Resource, subresource: str, manager: str, now: float) -> None:
         assert resource.type is not None
         self._cls: type[msgspec.Struct] = resource.type
+        self._api_version = resource.api_version
         self._resource = resource
         self._subresource = subresource
         self._manager = manager
@@ -39,57 +55,84 @@ class FieldManager:
         sent: Entries | None = new.metadata.managed_fields
         if old is None:
             return self._created(new, sent)
-        meta: ObjectMeta = old.metadata
-        stored = meta.managed_fields
+        stored: Entries | None = old.metadata.managed_fields
         if not self._subresource and is_reset(sent):
             return with_entries(new, None)
         managers = self._managers(sent, stored)
         if not managers:
             # Objects that were never tracked are not from now on; the first apply begins with it.
             return with_entries(new, None)
-        change = field_schema.root(self._cls).compare(old, new)
-        after = after_update(managers, change, self._write())
+        after = after_update(managers, self.root.compare(old, new), self._write(UPDATE))
         return with_entries(new, stored if after is managers and sent == stored else encode(after, stored))
+
+    @property
+    def root(self) -> StructNode:
+        """What is known of the fields of the kind."""
+        return field_schema.root(self._cls)
+
+    def apply(self, stored: Entries | None, live: Any, config: Any, *, force: bool) -> Applied:
+        """Lay a checked configuration over the tree of a stored object, or an empty one where there is none.
+
+        Raises:
+            Conflicts: others own what it changes.
+        """
+        managers = self._managers(None, stored)
+        if not managers and live != (nothing := codec.to_tree(_EMPTY(self._cls))):
+            first = replace(self._write(UPDATE), manager=self._named(UPDATE, BEFORE_FIRST_APPLY))
+            managers = dict(after_update(managers, self.root.differences(nothing, live), first))
+        return apply(managers, self.root, live, config, self._write(APPLY), force=force)
 
     def _managers(self, sent: Entries | None, stored: Entries | None) -> dict[Manager, Owned]:
         """Return the owners that a client sent, or the stored ones when it sent none or nonsense."""
         if sent and sent != stored and not self._subresource:
             try:
-                return decode(sent)
+                return self._known(decode(sent))
             except ValueError:
                 pass
         try:
-            return decode(stored)
+            return self._known(decode(stored))
         except ValueError:
             return {}
 
-    def _created(self, new: Any, sent: Entries | None) -> Any:
-        empty = _EMPTY(self._cls)
-        write = self._write()
-        change = field_schema.root(self._cls).compare(empty, new)
-        if not sent:
-            taken = sets.without_branches(change.changed or NOTHING, write.ignored)
-            if not taken:
-                return with_entries(new, None)
-            entry = ManagedFieldsEntry(
-                manager=self._manager,
-                operation=UPDATE,
-                api_version=self._resource.api_version,
-                time=write.time,
-                fields_type="FieldsV1",
-                fields_v1=Raw(sets.encode(taken)),
-                subresource=self._subresource,
-            )
-            return with_entries(new, (entry,))
-        return with_entries(new, encode(after_update(self._managers(sent, None), change, write), sent))
+    def _known(self, managers: dict[Manager, Owned]) -> dict[Manager, Owned]:
+        """Drop the owners of fields of a version that the kind does not have, or has no longer."""
+        if all(owned.api_version == self._api_version for owned in managers.values()):
+            return managers
+        kind = self._cls.__name__
+        return {
+            manager: owned
+            for manager, owned in managers.items()
+            if owned.api_version == self._api_version or resources.by_kind(owned.api_version, kind) is not None
+        }
 
-    def _write(self) -> Write:
-        version = self._resource.api_version
+    def _created(self, new: Any, sent: Entries | None) -> Any:
+        write = self._write(UPDATE)
+        change = self.root.compare(_EMPTY(self._cls), new)
+        if sent:
+            return with_entries(new, encode(after_update(self._managers(sent, None), change, write), sent))
+        taken = write.ownable(change.changed or NOTHING)
+        if not taken:
+            return with_entries(new, None)
+        entry = ManagedFieldsEntry(
+            manager=self._manager,
+            operation=UPDATE,
+            api_version=self._api_version,
+            time=write.time,
+            fields_type="FieldsV1",
+            fields_v1=Raw(sets.encode(taken)),
+            subresource=self._subresource,
+        )
+        return with_entries(new, (entry,))
+
+    def _named(self, operation: str, name: str) -> Manager:
+        return Manager(operation, name, "" if operation == APPLY else self._api_version, self._subresource)
+
+    def _write(self, operation: str) -> Write:
         return Write(
-            Manager(UPDATE, self._manager, version, self._subresource),
-            version,
+            self._named(operation, self._manager),
+            self._api_version,
             timestamps.format(self._now),
-            reset_fields(self._resource, self._subresource),
+            ownable(self._resource, self._subresource),
         )
 
 
@@ -99,9 +142,3 @@ def _empty(cls: type[Any]) -> Any:
 
 # The object of a kind with nothing in it, as Go has it before a body is read.
 _EMPTY: Memo[type[Any], Any] = Memo(_empty)
-
-
-def schema_of(resource: Resource) -> StructNode:
-    """Return what is known of the fields of a kind."""
-    assert resource.type is not None
-    return field_schema.root(resource.type)

@@ -3,21 +3,22 @@
 Source: `GetResetFields` of upstream's strategies; most kinds follow the rule, the table has the others.
 """
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, TypeAlias
 
 from pinnace.api.resources import Resource
-from pinnace.machinery.managedfields import Tree
+from pinnace.machinery.managedfields import Tree, sets
+
+Path: TypeAlias = tuple[str, ...]
 
 _STATUS = (("status",),)
 _SPEC = (("spec",),)
-_SPECIAL: dict[tuple[str, str, str], tuple[tuple[str, ...], ...]] = {
+_SPECIAL: dict[tuple[str, str, str], tuple[Path, ...]] = {
     ("", "pods", "status"): (("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
-    ("", "pods", "ephemeralcontainers"): (),
-    ("", "pods", "resize"): (),
     ("", "namespaces", "finalize"): _STATUS,
     ("", "nodes", ""): (("status",), ("spec", "configSource")),
     ("apps", "deployments", "status"): (("spec",), ("metadata", "labels")),
-    ("apps", "replicasets", "scale"): (),
     ("certificates.k8s.io", "certificatesigningrequests", ""): (
         ("spec", "extra"),
         ("spec", "groups"),
@@ -30,21 +31,48 @@ _SPECIAL: dict[tuple[str, str, str], tuple[tuple[str, ...], ...]] = {
     # Upstream names a version of these that there is not, so that nothing is reset.
     ("networking.k8s.io", "servicecidrs", ""): (),
     ("networking.k8s.io", "servicecidrs", "status"): (),
-    ("resource.k8s.io", "resourceclaims", "status"): (("spec",), ("metadata",)),
-    ("apiextensions.k8s.io", "customresourcedefinitions", "status"): (("spec",), ("metadata",)),
+    **{
+        (group, plural, "status"): (("spec",), ("metadata",))
+        for group, plural in (
+            ("apiextensions.k8s.io", "customresourcedefinitions"),
+            ("apiregistration.k8s.io", "apiservices"),
+            ("flowcontrol.apiserver.k8s.io", "flowschemas"),
+            ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+            ("resource.k8s.io", "resourceclaims"),
+            ("storage.k8s.io", "volumeattachments"),
+        )
+    },
+}
+
+# The other way round: of these paths nothing but this can be owned.
+_ONLY: dict[tuple[str, str, str], tuple[Path, ...]] = {
+    ("", "pods", "ephemeralcontainers"): (("spec", "ephemeralContainers"),),
+    ("", "pods", "resize"): tuple(
+        ("spec", containers, "*", name)
+        for containers in ("containers", "initContainers")
+        for name in ("resources", "resizePolicy")
+    ),
 }
 
 
 @cache
-def reset_fields(resource: Resource, subresource: str) -> Tree:
-    """Return the branches that a write by this path cannot own."""
-    found = _SPECIAL.get((resource.group, resource.plural, subresource))
+def ownable(resource: Resource, subresource: str) -> Callable[[Tree], Tree]:
+    """Return what leaves of a set of fields those that a write by this path can own."""
+    key = (resource.group, resource.plural, subresource)
+    only = _ONLY.get(key)
+    if only is not None:
+        return partial(sets.only_matching, pattern=_tree(only))
+    found = _SPECIAL.get(key)
     if found is None:
         has_status = resource.subresource("status") is not None
         found = (_STATUS if has_status else ()) if not subresource else _SPEC if subresource == "status" else ()
-    tree: dict[str, dict[str, object]] = {}
-    for path in found:
-        at: dict[str, object] = tree  # type: ignore[assignment]
+    return partial(sets.without_branches, branches=_tree(found))
+
+
+def _tree(paths: tuple[Path, ...]) -> Tree:
+    tree: dict[str, Any] = {}
+    for path in paths:
+        at = tree
         for name in path:
-            at = at.setdefault(f"f:{name}", {})  # type: ignore[assignment]
+            at = at.setdefault(name if name == "*" else f"f:{name}", {})
     return tree

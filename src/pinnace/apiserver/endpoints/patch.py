@@ -1,4 +1,4 @@
-"""PATCH: JSON patch, merge patch and strategic merge patch on the object as clients see it.
+"""PATCH: JSON patch, merge patch and strategic merge patch on the object as clients see it; applies go to `apply.py`.
 
 The patch is applied to the stored object's JSON, and the result goes the way of an update; when another write comes first, the
 same patch is applied to the newer object. Upstream: apiserver `endpoints/handlers/patch.go`.
@@ -16,6 +16,7 @@ from pinnace.api.patch_schema import list_keys
 from pinnace.api.resources import Resource
 from pinnace.apiserver.endpoints import body as bodies
 from pinnace.apiserver.endpoints import scalars, strict
+from pinnace.apiserver.endpoints.apply import apply
 from pinnace.apiserver.endpoints.options import write_options
 from pinnace.apiserver.endpoints.present import present
 from pinnace.apiserver.endpoints.scope import Scope
@@ -64,6 +65,8 @@ async def patch(scope: Scope) -> Response:
     kind = patch_type(scope.request)
     options = write_options(scope.request, "PatchOptions", apply=kind.is_apply)
     data = await bodies.read(scope.request)
+    if kind.is_apply:
+        return await apply(scope, options, data)
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
     scope.manage(call, options)
     changes = Changes(kind, data, scope.resource, options.field_validation)

@@ -91,10 +91,14 @@ class Scope:
             raise BadRequest(selectable.unknown(label))
         return label, value
 
+    def field_manager(self, options: WriteOptions, now: float) -> FieldManager:
+        """Return what tracks a write by the manager that the request names."""
+        manager = options.field_manager or default_manager(self.request)
+        return FieldManager(self.resource, self.info.subresource, manager, now)
+
     def manage(self, call: Call, options: WriteOptions) -> None:
         """Let a write keep managedFields."""
-        manager = options.field_manager or default_manager(self.request)
-        call.manage = FieldManager(self.resource, self.info.subresource, manager, call.context.now)
+        call.manage = self.field_manager(options, call.context.now)
 
     def call(self, operation: str, *, dry_run: bool = False, options: Any = None) -> Call:
         """Return a write on behalf of this request."""

@@ -21,6 +21,8 @@ except ImportError:  # PyYAML built without libyaml
 LEAST_BUDGET_NODES, NODES_PER_BYTE = 10_000, 1
 _TAG = "tag:yaml.org,2002:"
 _TRUE = frozenset({"true", "yes", "on", "y"})
+# Truth values of YAML 1.1 that PyYAML takes for texts; upstream's reader does not.
+_LETTERS = frozenset("yYnN")
 _NUMBERS = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 
 
@@ -129,6 +131,8 @@ def _scalar(node: yaml.Node) -> Any:
             return _integer(text)
         case "float":
             return _float(text)
+        case "str" if text in _LETTERS and not node.style:
+            return text.lower() in _TRUE
     return text
 
 

@@ -10,7 +10,6 @@ from pinnace.machinery.managedfields.managers import (
     Managers,
     Owned,
     Write,
-    after_apply,
     after_update,
     apply,
 )
@@ -34,7 +33,6 @@ __all__ = (
     "Problem",
     "Tree",
     "Write",
-    "after_apply",
     "after_update",
     "apply",
 )

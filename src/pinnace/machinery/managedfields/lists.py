@@ -4,7 +4,7 @@ An apply keeps the order of the live list where it can and that of the configura
 under one name are owned together. Upstream: structured-merge-diff `typed/{compare,merge,remove,tofieldset,validate,helpers}.go`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import json
@@ -59,34 +59,26 @@ class _Named(Node):
     def compare(self, old: Any, new: Any) -> Change:
         if old is None or new is None:
             return one_sided(self.all_of, old, new)
-        changed: dict[str, Any] = {}
-        removed: dict[str, Any] = {}
-        before, after = self._groups(old), self._groups(new)
-        for element, items in after.items():
-            known = before.get(element)
-            if known is None:
-                changed[element] = self._all_of_group(items)
-            elif known != items:
-                found = self._compare_groups(known, items)
-                if found.changed is not None:
-                    changed[element] = found.changed
-                if found.removed is not None:
-                    removed[element] = found.removed
-        for element, items in before.items():
-            if element not in after:
-                removed[element] = self._all_of_group(items)
-        return Change(changed or None, removed or None)
-
-    def _compare_groups(self, old: list[Any], new: list[Any]) -> Change:
-        if len(old) == 1 and len(new) == 1:
-            return self._item.compare(old[0], new[0])
-        if len(old) > 1 and len(new) > 1:
-            return Change(ITSELF, None)
-        if len(new) == 1:
-            return Change(self._item.all_of(new[0]), ITSELF)
-        return Change(ITSELF, self._item.all_of(old[0]))
+        return _compared(self._groups(old), self._groups(new), self._all_of_group, self._item.compare)
 
     # ── trees ──
+
+    def all_in(self, tree: Any) -> Tree:
+        return with_itself({name: self._all_in_group(items) for name, items in self._tree_groups(tree).items()})
+
+    def _all_in_group(self, items: list[Any]) -> Tree:
+        return ITSELF if len(items) > 1 else self._item.all_in(items[0])
+
+    def _tree_groups(self, items: Sequence[Any] | None) -> dict[str, list[Any]]:
+        groups: dict[str, list[Any]] = {}
+        for item in items or ():
+            groups.setdefault(self._tree_element(item), []).append(item)
+        return groups
+
+    def differences(self, old: Any, new: Any) -> Change:
+        if not old and not new:
+            return Change(ITSELF, None)
+        return _compared(self._tree_groups(old), self._tree_groups(new), self._all_in_group, self._item.differences)
 
     def fields_of(self, tree: Any) -> Tree | None:
         if tree is None:
@@ -95,9 +87,9 @@ class _Named(Node):
         return out or None
 
     def merge(self, live: Any, applied: Any) -> Any:
-        if applied is ABSENT or (not applied and not live):
-            return live if applied is ABSENT else applied
-        return _Merge(live if isinstance(live, list) else [], applied or [], self).run() or ABSENT
+        if not live or not applied:
+            return live or applied
+        return _Merge(live, applied, self).run()
 
     def without(self, tree: Any, unwanted: Tree) -> Any:
         if not isinstance(tree, list):
@@ -133,6 +125,35 @@ class _Named(Node):
                 yield Problem("", f"duplicate entries for key {text}")
             seen.add(element)
             yield from (Problem(f"{text}{path}", words) for path, words in self._item.problems(item))
+
+
+Groups = Mapping[str, list[Any]]
+
+
+def _compared(
+    before: Groups, after: Groups, all_of: Callable[[list[Any]], Tree], compare: Callable[[Any, Any], Change]
+) -> Change:
+    """Compare the items of two lists, grouped by name."""
+    changed: dict[str, Any] = {}
+    removed: dict[str, Any] = {}
+    for element, items in after.items():
+        known = before.get(element)
+        if known is None:
+            changed[element] = all_of(items)
+            continue
+        if known == items:
+            continue
+        if len(known) == len(items) == 1:
+            found = compare(known[0], items[0])
+        else:
+            # A name that stood or stands twice is owned as a whole.
+            found = Change(all_of(items), all_of(known) if min(len(known), len(items)) == 1 else None)
+        if found.changed is not None:
+            changed[element] = found.changed
+        if found.removed is not None:
+            removed[element] = found.removed
+    removed.update((element, all_of(items)) for element, items in before.items() if element not in after)
+    return Change(changed or None, removed or None)
 
 
 class ValueSet(_Named):
@@ -224,7 +245,7 @@ class _Merge:
             if at_live < len(self._live_names):
                 name = self._live_names[at_live]
                 if name not in self._applied:
-                    self._add(self._live[at_live])
+                    self._out.append(self._live[at_live])
                     at_live += 1
                     continue
                 if name in merged:
@@ -239,8 +260,5 @@ class _Merge:
         return self._out
 
     def _take(self, name: str) -> None:
-        self._add(self._node.merge(self._live_by_name.get(name, ABSENT), self._applied[name]))
-
-    def _add(self, item: Any) -> None:
-        if item is not ABSENT:
-            self._out.append(item)
+        live, applied = self._live_by_name.get(name), self._applied[name]
+        self._out.append(applied if live is None else self._node.merge(live, applied))

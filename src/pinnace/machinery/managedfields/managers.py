@@ -6,12 +6,12 @@ before and no longer does, unless somebody else owns it. Invariant: no manager i
 structured-merge-diff `merge/{update,conflict}.go`, apimachinery `util/managedfields/internal/{capmanagers,managedfieldsupdater}.go`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from pinnace.machinery.managedfields import sets
-from pinnace.machinery.managedfields.node import ABSENT, Change, Node
+from pinnace.machinery.managedfields.node import Change, Node
 from pinnace.machinery.managedfields.sets import ITSELF, NOTHING, Tree
 
 APPLY, UPDATE = "Apply", "Update"
@@ -81,24 +81,24 @@ class Conflicts(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write: by whom, in which version, when, and which fields it resets and so cannot own."""
+    """One write: by whom, in which version, when, and what of a set it can own at all."""
 
     manager: Manager
     api_version: str
     time: str
-    ignored: Tree
+    ownable: Callable[[Tree], Tree]
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply comes to: the tree, and the set that the manager claims."""
+    """What an apply comes to: the tree, None when it is the live one, and the managers."""
 
-    tree: Any
-    claimed: Tree
+    tree: Any | None
+    managers: Managers
 
 
 def _filtered(fields: Tree | None, write: Write) -> Tree:
-    return sets.without_branches(fields, write.ignored) if fields else NOTHING
+    return write.ownable(fields) if fields else NOTHING
 
 
 def after_update(managers: Managers, change: Change, write: Write) -> Managers:
@@ -144,19 +144,33 @@ def _capped(managers: dict[Manager, Owned]) -> Managers:
     return managers
 
 
-def apply(managers: Managers, root: Node, live: Any, config: Any, write: Write) -> Applied:
-    """Lay a configuration over a live tree, and take out what its manager has let go of."""
-    claimed = sets.without_branches(root.fields_of(config) or NOTHING, write.ignored)
-    merged = root.merge(live, config)
-    merged = {} if merged is ABSENT else merged
+def apply(managers: Managers, root: Node, live: Any, config: Any, write: Write, *, force: bool = False) -> Applied:
+    """Lay a configuration over a live tree, and take out what its manager has let go of.
+
+    A manager that is new, or claims more, without changing anything keeps the time that it had, if any.
+
+    Raises:
+        Conflicts: it changes what others own, and is not forced to.
+    """
+    claimed = _filtered(root.fields_of(config), write)
     last = managers.get(write.manager)
-    if last is None or sets.difference(last.fields, claimed) == NOTHING:
-        return Applied(merged, claimed)
-    others = NOTHING
-    for manager, owned in managers.items():
-        if manager != write.manager:
-            others = sets.union(others, owned.fields)
-    return Applied(_pruned(root, merged, last.fields, sets.union(others, claimed)), claimed)
+    others = {manager: owned for manager, owned in managers.items() if manager != write.manager}
+    tree = root.merge(live, config)
+    if last is not None and sets.difference(last.fields, claimed):
+        owned = claimed
+        for other in others.values():
+            owned = sets.union(owned, other.fields)
+        tree = _pruned(root, tree, last.fields, owned)
+    is_changed = tree != live
+    if is_changed:
+        others = _yielding(others, root.differences(live, tree), write, force=force)
+    fields = sets.difference(claimed, _UNOWNED)
+    if fields:
+        if last is not None and last.fields == fields:
+            fields = last.fields
+        time = write.time if is_changed else last.time if last is not None else None
+        others[write.manager] = Owned(fields, write.api_version, time)
+    return Applied(tree if is_changed else None, others)
 
 
 def _pruned(root: Node, merged: Any, last: Tree, owned: Tree) -> Any:
@@ -170,20 +184,16 @@ def _pruned(root: Node, merged: Any, last: Tree, owned: Tree) -> Any:
     return root.without(merged, sets.intersection(gone, last)) or {}
 
 
-def after_apply(
-    managers: Managers, applied: Applied, change: Change, write: Write, *, force: bool, is_changed: bool
-) -> Managers:
-    """Return the managers after an apply that made this change.
+def _yielding(others: Managers, change: Change, write: Write, *, force: bool) -> dict[Manager, Owned]:
+    """Take from the others what an apply changed and removed.
 
     Raises:
-        Conflicts: it changes what others own, and is not forced to.
+        Conflicts: they own what it changed, and it is not forced to.
     """
     changed, removed = _filtered(change.changed, write), _filtered(change.removed, write)
     out: dict[Manager, Owned] = {}
     conflicts: list[Conflict] = []
-    for manager, owned in managers.items():
-        if manager == write.manager:
-            continue
+    for manager, owned in others.items():
         disputed = sets.intersection(owned.fields, changed)
         if disputed and not force:
             conflicts += (Conflict(manager, owned, path) for path in sets.paths(disputed))
@@ -193,9 +203,4 @@ def after_apply(
             out[manager] = owned if fields is owned.fields else replace(owned, fields=fields)
     if conflicts:
         raise Conflicts(conflicts)
-    fields = sets.difference(applied.claimed, _UNOWNED)
-    if fields:
-        before = managers.get(write.manager)
-        time = write.time if is_changed else before.time if before is not None else None
-        out[write.manager] = Owned(fields, write.api_version, time)
     return out

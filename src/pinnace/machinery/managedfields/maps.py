@@ -37,6 +37,36 @@ class _Map(Node):
 
     _claims_keys = False
 
+    def all_in(self, tree: Any) -> Tree:
+        return with_itself(
+            {f"f:{name}": self._all_below(name, value) for name, value in tree.items()} if tree else None
+        )
+
+    def _all_below(self, name: str, value: Any) -> Tree:
+        node = self._node(name)
+        return ITSELF if node is None else node.all_in(value)
+
+    def differences(self, old: Any, new: Any) -> Change:
+        if not old and not new:
+            return Change(ITSELF, None)
+        before, after = old or {}, new or {}
+        changed: dict[str, Any] = {}
+        removed: dict[str, Any] = {}
+        for name, value in after.items():
+            if name not in before:
+                changed[f"f:{name}"] = self._all_below(name, value)
+            elif value != before[name]:
+                node = self._node(name)
+                found = Change(ITSELF, None) if node is None else node.differences(before[name], value)
+                if found.changed is not None:
+                    changed[f"f:{name}"] = found.changed
+                if found.removed is not None:
+                    removed[f"f:{name}"] = found.removed
+        removed.update(
+            (f"f:{name}", self._all_below(name, value)) for name, value in before.items() if name not in after
+        )
+        return Change(changed or None, removed or None)
+
     def fields_of(self, tree: Any) -> Tree | None:
         if not tree:
             return ITSELF
@@ -51,18 +81,14 @@ class _Map(Node):
         return out or None
 
     def merge(self, live: Any, applied: Any) -> Any:
-        if applied is ABSENT or (not applied and not live):
-            return live if applied is ABSENT else applied
-        if not isinstance(live, dict):
-            live = {}
-        out = {}
-        for name in (*live, *(name for name in applied or () if name not in live)):
+        if not live or not applied:
+            return live or applied
+        out = dict(live)
+        for name, new in applied.items():
+            old = out.get(name, ABSENT)
             node = self._node(name)
-            old, new = live.get(name, ABSENT), applied.get(name, ABSENT) if applied else ABSENT
-            value = old if new is ABSENT or node is None else node.merge(old, new)
-            if value is not ABSENT:
-                out[name] = value
-        return out or ABSENT
+            out[name] = new if old is ABSENT or node is None else node.merge(old, new)
+        return out
 
     def without(self, tree: Any, unwanted: Tree) -> Any:
         if not isinstance(tree, dict):

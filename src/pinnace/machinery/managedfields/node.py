@@ -48,12 +48,20 @@ class Node(ABC):
         """Compare typed values that are both there and not equal; None is null."""
 
     @abstractmethod
+    def all_in(self, tree: Any) -> Tree:
+        """Return every path of a tree, its own included."""
+
+    @abstractmethod
+    def differences(self, old: Any, new: Any) -> Change:
+        """Compare trees that are both there and not equal."""
+
+    @abstractmethod
     def fields_of(self, tree: Any) -> Tree | None:
         """Return the paths that a configuration claims; None when it claims none."""
 
     @abstractmethod
     def merge(self, live: Any, applied: Any) -> Any:
-        """Lay a configuration over a live tree; one of them may be ABSENT, and so may the result."""
+        """Lay a configuration over a live tree."""
 
     @abstractmethod
     def without(self, tree: Any, unwanted: Tree) -> Any:
@@ -126,11 +134,17 @@ class Leaf(Node):
     def compare(self, old: Any, new: Any) -> Change:  # noqa: ARG002
         return Change(ITSELF, None)
 
+    def all_in(self, tree: Any) -> Tree:  # noqa: ARG002
+        return ITSELF
+
+    def differences(self, old: Any, new: Any) -> Change:  # noqa: ARG002
+        return Change(ITSELF, None)
+
     def fields_of(self, tree: Any) -> Tree | None:  # noqa: ARG002
         return ITSELF
 
-    def merge(self, live: Any, applied: Any) -> Any:
-        return live if applied is ABSENT else applied
+    def merge(self, live: Any, applied: Any) -> Any:  # noqa: ARG002
+        return applied
 
 
 class Scalar(Leaf):

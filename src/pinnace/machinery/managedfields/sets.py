@@ -6,7 +6,7 @@ path: there, empty is the empty set. Invariant: trees are never changed once mad
 that changes nothing returns the very tree it was given. Upstream: structured-merge-diff `fieldpath/{set,serialize}.go`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from msgspec import DecodeError, json
@@ -70,6 +70,13 @@ def with_itself(below: Tree | None) -> Tree:
 def below(fields: Tree) -> Tree:
     """Return what is under a path, without the path itself."""
     return {key: tree for key, tree in fields.items() if key != _SELF} if _SELF in fields else fields
+
+
+def has_path(fields: Tree, path: Sequence[str]) -> bool:
+    """Tell whether a path is in the set."""
+    for element in path[:-1]:
+        fields = fields.get(element, NOTHING)
+    return has(fields, path[-1])
 
 
 def has(fields: Tree, element: str) -> bool:
@@ -187,6 +194,25 @@ def _without(fields: Tree, branches: Tree) -> Tree | None:
         else:
             out[key] = rest
     return fields if out is None else _shortest(out)
+
+
+def only_matching(fields: Tree, pattern: Tree) -> Tree:
+    """Return the paths of a set on the way to a pattern's ends and everything below them; `*` in a pattern is any element."""
+    if not pattern:
+        return fields
+    out: dict[str, Any] = {}
+    for key, below_key in fields.items():
+        if key == _SELF:
+            out[key] = ITSELF
+            continue
+        wanted = pattern.get(key, pattern.get("*"))
+        if wanted is None:
+            continue
+        if not below_key:
+            out[key] = ITSELF
+        elif rest := only_matching(below_key, wanted):
+            out[key] = ITSELF if len(rest) == 1 and _SELF in rest else rest
+    return out or NOTHING
 
 
 def paths(fields: Tree, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
