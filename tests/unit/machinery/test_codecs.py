@@ -56,7 +56,8 @@ def test_json_nesting_is_bounded():
         (b"when: 2020-01-01\n", {"when": "2020-01-01"}),
         (b"time: 12:30\n", {"time": "12:30"}),
         (b"1: a\ntrue: b\n", {"1": "a", "true": "b"}),
-        (b"base: &b {x: 1}\nuse:\n  <<: *b\n  y: 2\n", {"base": {"x": 1}, "use": {"x": 1, "y": 2}}),
+        (b"base: &b {x: 1}\nuse:\n  <<: *b\n  z: 2\n", {"base": {"x": 1}, "use": {"x": 1, "z": 2}}),
+        (b"a: n\ny: 'y'\n", {"a": False, "true": "y"}),
     ],
 )  # fmt: skip
 def test_yaml_reads_what_json_can_say(text, tree):

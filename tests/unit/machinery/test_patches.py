@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,6 +114,29 @@ def test_strategic_merge_knows_lists_by_their_key(patch, containers):
     after = strategic.apply(before, {"spec": {"containers": patch}}, list_keys(core_v1.Pod))
     assert after["spec"]["containers"] == containers
     assert before == pod({"name": "a", "image": "1"}, {"name": "b", "image": "1"})
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        pytest.param({"$patch": "frob"}, "unknown patch type: frob in map: map[$patch:frob]", id="map"),
+        pytest.param(
+            {"spec": {"containers": [{"name": "c", "$patch": "frob"}]}},
+            "unknown patch type: frob in map: map[$patch:frob name:c]",
+            id="item",
+        ),
+        pytest.param({"$retainKeys": ["a"], "b": 1}, "invalid patch format of retainKeys", id="not-retained"),
+        pytest.param(
+            {"metadata": {"$deleteFromPrimitiveList/finalizers": 1}},
+            "invalid patch format of primitive list",
+            id="primitives",
+        ),
+    ],
+)
+def test_strategic_merge_refuses_directives_in_upstreams_words(patch, message):
+    """A directive that says nothing known is named."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        strategic.apply(pod({"name": "c"}), patch, list_keys(core_v1.Pod))
 
 
 def test_strategic_merge_of_primitives_and_maps():

@@ -131,7 +131,7 @@ def _scalar(node: yaml.Node) -> Any:
             return _integer(text)
         case "float":
             return _float(text)
-        case "str" if text in _LETTERS and not node.style:
+        case "str" if text in _LETTERS and not getattr(node, "style", None):
             return text.lower() in _TRUE
     return text
 

@@ -1,6 +1,6 @@
 """Strategic merge patch: merge patch that knows which lists are maps by a key.
 
-Directives: `$patch: replace|delete|merge`, `$setElementOrder/<list>`, `$deleteFromPrimitiveList/<list>`, `$retainKeys`. What a
+Directives: `$patch: replace|delete`, `$setElementOrder/<list>`, `$deleteFromPrimitiveList/<list>`, `$retainKeys`. What a
 list's merge key is comes from the type, through `Schema`. Upstream: apimachinery `pkg/util/strategicpatch/patch.go`; community
 `contributors/devel/sig-api-machinery/strategic-merge-patch.md`.
 """
@@ -14,6 +14,7 @@ DIRECTIVE = "$patch"
 RETAIN_KEYS = "$retainKeys"
 DELETE_FROM = "$deleteFromPrimitiveList/"
 SET_ORDER = "$setElementOrder/"
+_BAD_RETAIN_KEYS = "invalid patch format of retainKeys"
 
 
 class BadDirective(ValueError):
@@ -70,9 +71,7 @@ def _merge_map(tree: dict[str, Any], patch: dict[str, Any], schema: Schema) -> d
             return replaced
         if directive == "delete":
             return {}
-        if directive != "merge":
-            raise BadDirective(f"unknown patch type found: {directive}")
-        patch = rest
+        raise BadDirective(_unknown(patch))
     out = _retained(tree, patch)
     for key, value in patch.items():
         if key == RETAIN_KEYS:
@@ -111,10 +110,10 @@ def _retained(tree: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
         return dict(tree)
     kept = patch[RETAIN_KEYS]
     if not isinstance(kept, list):
-        raise BadPatch("$retainKeys needs a list of the keys")
-    for key in patch:
-        if key not in kept and not key.startswith("$"):
-            raise BadPatch("a key of the patch is missing in $retainKeys")
+        raise BadPatch(_BAD_RETAIN_KEYS)
+    for key, value in patch.items():
+        if key not in kept and value is not None and not key.startswith("$"):
+            raise BadPatch(_BAD_RETAIN_KEYS)
     return {key: value for key, value in tree.items() if key in kept}
 
 
@@ -150,8 +149,10 @@ def _merge_maps(old: list[Any], patch: list[Any], key: str, schema: Schema) -> l
         if not isinstance(item, dict):
             raise BadPatch("the items of a merged list are maps")
         directive = item.get(DIRECTIVE)
-        if directive not in {None, "delete", "merge"}:
-            raise BadDirective(f"unknown patch type: {directive} in map: {_go_map(item)}")
+        if directive == "merge":
+            raise BadDirective("merging lists cannot yet be specified in the patch")
+        if directive not in {None, "delete"}:
+            raise BadDirective(_unknown(item))
         if key not in item:
             raise BadDirective(f"map: {_go_map(item)} does not contain declared merge key: {key}")
         at = _find(out, key, item[key])
@@ -185,13 +186,17 @@ def _normalized(merged: list[Any], patch: list[Any], old: list[Any], identity: C
     return out + own
 
 
+def _unknown(patch: dict[str, Any]) -> str:
+    return f"unknown patch type: {patch[DIRECTIVE]} in map: {_go_map(patch)}"
+
+
 def _find(items: Sequence[Any], key: str, value: Any) -> int | None:
     return next((at for at, item in enumerate(items) if isinstance(item, dict) and item.get(key) == value), None)
 
 
 def _delete_primitives(out: dict[str, Any], name: str, gone: Any) -> None:
     if not isinstance(gone, list):
-        raise BadPatch(f"{DELETE_FROM}{name} needs a list")
+        raise BadPatch("invalid patch format of primitive list")
     old = out.get(name)
     if isinstance(old, list):
         left = [item for item in old if item not in gone]
