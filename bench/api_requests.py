@@ -1,26 +1,28 @@
-"""Requests a second through the API server's front door, beside a bare server in the same run.
+"""Requests a second through the API server's front door, beside a bare server in the same moment; and memory for each stored pod.
 
-The API server (memory store) and a bare aiohttp server with the same body and TLS, each driven by wrk over 16 keep-alive connections. The
-ratios, not the figures, can be compared between machines.
+Both servers, with the same certificate and the same body, are driven by wrk over 16 keep-alive connections, turn about in rounds of a
+second; the figure is the median of the rounds' ratios, since whatever else the machine does weighs on both alike.
 """
 
 import json
-import re
 import shutil
-import subprocess
 import tempfile
-import time
 from pathlib import Path
+from statistics import median
+from typing import Any
 
+from load import Answered, Load, Wrk
 from report import Figure
-from servers import API_SERVER, ROOT, call, started
+from servers import NAMESPACE, Served, api_server, bare_server
 
-CONNECTIONS = 16
-NAMESPACE = "bench"
-POD = {
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+STORED = 12_000
+# Pods that updates and patches go round by: enough that no two requests in flight are about the same one.
+CHANGED = 200
+POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
-    "metadata": {"name": "NAME", "labels": {"app": "bench", "tier": "web"}},
+    "metadata": {"name": "p-COUNT", "labels": {"app": "bench", "tier": "web"}},
     "spec": {
         "containers": [
             {
@@ -33,68 +35,81 @@ POD = {
         ]
     },
 }
-LUA_GET = 'wrk.headers["Authorization"] = "Bearer bench"\n'
-LUA_CREATE = """
-local threads = 0
-function setup(thread) thread:set("id", threads); threads = threads + 1 end
-local count = 0
-local body = [==[%s]==]
-local headers = {["Authorization"] = "Bearer bench", ["Content-Type"] = "application/json"}
-function request()
-  count = count + 1
-  return wrk.format("POST", "%s", headers, (body:gsub("NAME", "p-%d-" .. id .. "-" .. count)))
-end
-"""
+CREATE = Load("POST", PODS, json.dumps(POD, separators=(",", ":")))
 
 
 def measure(seconds: int) -> list[Figure]:
-    """Drive both servers, for some seconds a case."""
+    """Drive both servers, `seconds` rounds a case."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is needed: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, api_server(Path(name)) as server:
         folder = Path(name)
-        with started(API_SERVER, str(folder / "pki")) as url:
-            rates, body = _drive(url, seconds, folder)
-        (folder / "body").write_bytes(body)
-        certificate, key = str(folder / "pki/server.crt"), str(folder / "pki/server.key")
-        with started(str(ROOT / "bench/bare_server.py"), certificate, key, str(folder / "body")) as url:
-            bare_get = _wrk("bare-get", url, LUA_GET, seconds, folder)
-            bare_create = _wrk("bare-create", url, _create_script("/", 0), seconds, folder)
-    return [
-        _ratio("create pod / bare server", rates["create"], bare_create, goal=0.15),
-        _ratio("get pod / bare server", rates["get"], bare_get, goal=0.4),
-        Figure("list 500 pods", rates["list"], "/s"),
-    ]
+        stored = [server.call(PODS, "POST", _pod(f"one-{number}")) for number in range(CHANGED)]
+        (folder / "body").write_bytes(stored[0])
+        with bare_server(folder / "data/pki", folder / "body") as bare:
+            return _Race(Wrk(folder), server, bare, seconds).figures([_changed(pod) for pod in stored])
 
 
-def _ratio(name: str, rate: float, bare: float, *, goal: float) -> Figure:
-    return Figure(name, rate / bare, "×", goal, more_is_better=True, note=f"{rate:.0f} of {bare:.0f} a second")
+def _pod(name: str) -> dict[str, Any]:
+    return {**POD, "metadata": {**POD["metadata"], "name": name}}
 
 
-def _drive(url: str, seconds: int, folder: Path) -> tuple[dict[str, float], bytes]:
-    call(f"{url}/api/v1/namespaces", "POST", {"metadata": {"name": NAMESPACE}})
-    call(f"{url}/api/v1/namespaces/{NAMESPACE}/serviceaccounts", "POST", {"metadata": {"name": "default"}})
-    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    body = call(url + pods, "POST", {**POD, "metadata": {"name": "one", "labels": {"app": "bench", "tier": "web"}}})
-    rates = {
-        "get": _wrk("get", f"{url}{pods}/one", LUA_GET, seconds, folder),
-        "create": _wrk("create", url + pods, _create_script(pods, int(time.time())), seconds, folder),
-        "list": _wrk("list", f"{url}{pods}?limit=500", LUA_GET, seconds, folder),
-    }
-    return rates, body
+def _changed(stored: bytes) -> str:
+    """Return a pod as a client sends it back, with a label that is another each time."""
+    pod = json.loads(stored)
+    for name in ("resourceVersion", "managedFields"):
+        pod["metadata"].pop(name, None)
+    pod["metadata"]["labels"]["count"] = "n-COUNT"
+    return json.dumps(pod, separators=(",", ":"))
 
 
-def _create_script(path: str, run: int) -> str:
-    return LUA_CREATE % (json.dumps(POD, separators=(",", ":")), path, run)
+class _Race:
+    def __init__(self, wrk: Wrk, server: Served, bare: Served, rounds: int) -> None:
+        self._wrk, self._server, self._bare, self._rounds = wrk, server, bare, rounds
+
+    def figures(self, stored: list[str]) -> list[Figure]:
+        one = f"{PODS}/NAME"
+        merge = '{"metadata":{"labels":{"count":"n-COUNT"}}}'
+        return [
+            self._ratio("create pod", CREATE, 0.15),
+            self._ratio("get pod", Load("GET", one, objects=stored), 0.5),
+            self._ratio("update pod", Load("PUT", one, "OBJECT", objects=stored), 0.1),
+            self._ratio("merge patch of a pod", Load("PATCH", one, merge, "application/merge-patch+json", stored), 0.1),
+            self._memory(),
+            self._ratio("list of none by selector", Load("GET", f"{PODS}?labelSelector=app%3Dnone"), 0.3),
+            Figure("list of 500 pods", self._median(Load("GET", f"{PODS}?limit=500")).per_second, "/s"),
+            self._everything(),
+        ]
+
+    def _ratio(self, name: str, load: Load, goal: float) -> Figure:
+        """Compare with the bare server, which is sent the same."""
+        rounds = [(self._wrk.drive(self._server, load), self._wrk.drive(self._bare, load)) for _ in range(self._rounds)]
+        ours, bares = (_middle(side) for side in zip(*rounds, strict=True))
+        note = f"{ours.per_second:.0f} of {bares.per_second:.0f} a second; by processor time {bares.cpu_micros / ours.cpu_micros:.3f}, {ours.cpu_micros:.0f} µs"
+        ratio = median(our.per_second / bare.per_second for our, bare in rounds)
+        return Figure(f"{name} / bare server", ratio, "×", goal, more_is_better=True, note=note)
+
+    def _median(self, load: Load) -> Answered:
+        return _middle([self._wrk.drive(self._server, load) for _ in range(self._rounds)])
+
+    def _memory(self) -> Figure:
+        """Fill the store, and look at what that many more pods cost."""
+        before, resident = self._count(), self._server.resident_bytes()
+        while (count := self._count()) < before + STORED:
+            self._wrk.drive(self._server, CREATE)
+        each = (self._server.resident_bytes() - resident) / (count - before) / 1000
+        size = len(self._server.call(f"{PODS}?limit=500")) / 500
+        return Figure("memory of a stored pod", each, "kB", 12.0, note=f"{count - before} of {size / 1000:.1f} kB each")
+
+    def _everything(self) -> Figure:
+        answered = self._wrk.drive(self._server, Load("GET", PODS, connections=1), 2 + self._rounds)
+        rate, note = answered.bytes_per_second / 1e6, f"{self._count()} pods, {answered.per_second:.1f} a second"
+        return Figure("list of all pods", rate, "MB/s", 150.0, more_is_better=True, note=note)
+
+    def _count(self) -> int:
+        meta = json.loads(self._server.call(f"{PODS}?limit=1"))["metadata"]
+        return 1 + int(meta.get("remainingItemCount", 0))
 
 
-def _wrk(name: str, url: str, script: str, seconds: int, folder: Path) -> float:
-    file = folder / f"{name}.lua"
-    file.write_text(script)
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(file), url]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate = re.search(r"Requests/sec:\s+([0-9.]+)", text)
-    refused = re.search(r"Non-2xx or 3xx responses:\s+(\d+)", text)
-    if rate is None or refused is not None:
-        raise SystemExit(f"{name}: not every request was answered well\n{text}")
-    return float(rate[1])
+def _middle(rounds: Any) -> Answered:
+    return Answered(*(median(getattr(item, name) for item in rounds) for name in Answered.__dataclass_fields__))

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import ssl
+import sys
 from pathlib import Path
 
 import uvloop
@@ -20,7 +21,7 @@ async def main(certificate: Path, key: Path, body: bytes) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
-    print("READY", f"https://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    print(f"the bare server answers at https://127.0.0.1:{runner.addresses[0][1]}", file=sys.stderr, flush=True)
     await asyncio.Event().wait()
 
 

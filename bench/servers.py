@@ -1,4 +1,8 @@
-"""What is measured: an API server alone, a bare server beside it, and whole clusters, each with files of its own."""
+"""What is measured: an API server alone, a bare server beside it, and whole clusters, each with files of its own.
+
+The API server is the one that users start, with everything on: TLS, RBAC, admission, writes that are on disk before they are answered.
+The benchmark asks it as a service account that has a Role and nothing else, since a member of `system:masters` is let through unasked.
+"""
 
 import json
 import os
@@ -15,36 +19,96 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PINNACE = Path(sys.executable).parent / "pinnace"
-TOKEN = "bench"
-API_SERVER = str(ROOT / "tests/conformance/serve_apiserver.py")
+NAMESPACE = "bench"
+RIGHTS = [{"apiGroups": [""], "resources": ["pods", "configmaps"], "verbs": ["*"]}]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A process that answers requests; `token` is the benchmark's there, empty where nobody asks for one."""
+
+    pid: int
+    url: str
+    token: str = ""
+
+    def call(self, path: str, method: str = "GET", body: object = None) -> bytes:
+        """Ask as the benchmark's service account."""
+        return _call(self.url + path, method, body, _trusting(), {"Authorization": f"Bearer {self.token}"})
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the process has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self) -> int:
+        """Return the memory that the process has."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
-def started(*command: str) -> Iterator[str]:
-    """Run a Python server that says READY and its URL; give the URL."""
-    environment = {**os.environ, "PINNACE_TEST_TOKEN": TOKEN}
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment)
+def api_server(folder: Path) -> Iterator[Served]:
+    """Run `pinnace apiserver` with a durable store, and a service account in its namespace that may read and write there."""
+    data = folder / "data"
+    words = [str(PINNACE), "apiserver", "--name", "bench", "--data-dir", str(data), "--port", "0"]
+    with _running([*words, "--address", "127.0.0.1"], "answers at") as (pid, url):
+        pki = data / "pki"
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        core, rbac = "/api/v1/namespaces", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+        subject = {"kind": "ServiceAccount", "name": "bench", "namespace": NAMESPACE}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "bench"}
+        for path, body in (
+            (core, {"metadata": {"name": NAMESPACE}}),
+            # No controller makes the account that every pod runs under.
+            (f"{core}/{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}}),
+            (f"{core}/{NAMESPACE}/serviceaccounts", {"metadata": {"name": "bench"}}),
+            (f"{rbac}/roles", {"metadata": {"name": "bench"}, "rules": RIGHTS}),
+            (f"{rbac}/rolebindings", {"metadata": {"name": "bench"}, "subjects": [subject], "roleRef": role}),
+        ):
+            _call(url + path, "POST", body, context)
+        token = _call(f"{url}{core}/{NAMESPACE}/serviceaccounts/bench/token", "POST", {}, context)
+        yield Served(pid, url, json.loads(token)["status"]["token"])
+
+
+@contextmanager
+def bare_server(pki: Path, body: Path) -> Iterator[Served]:
+    """Run the yardstick with the certificate of an API server that has run."""
+    words = [sys.executable, str(ROOT / "bench/bare_server.py"), str(pki / "apiserver.crt"), str(pki / "apiserver.key")]
+    with _running([*words, str(body)], "answers at") as (pid, url):
+        yield Served(pid, url)
+
+
+@contextmanager
+def _running(command: list[str], sign: str) -> Iterator[tuple[int, str]]:
+    """Run a server that says where it answers on its standard error; give its process and URL."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.startswith("READY"):
-            raise SystemExit(f"{command[0]} did not start")
-        yield line.split()[1]
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if sign in line:
+                yield process.pid, line.split()[-1]
+                return
+        raise SystemExit(f"{command[0]} did not start:\n{''.join(said)}")
     finally:
         process.terminate()
-        process.wait(10)
+        process.communicate()
 
 
-def call(url: str, method: str = "GET", body: object = None) -> bytes:
-    """Ask the API server that `started` runs."""
+def _trusting() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _call(url: str, method: str, body: object, context: ssl.SSLContext, headers: dict[str, str] | None = None) -> bytes:
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, method=method)
-    request.add_header("Authorization", f"Bearer {TOKEN}")
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, context=context, timeout=10) as answer:
+    request = urllib.request.Request(
+        url, data=data, method=method, headers={"Content-Type": "application/json", **(headers or {})}
+    )
+    with urllib.request.urlopen(request, context=context, timeout=30) as answer:
         return bytes(answer.read())
 
 
@@ -71,11 +135,7 @@ class Cluster:
         pki = self.folder / "data/pki"
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.status()["server"] + path, data=data, method=method)
-        request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
-            return json.loads(answer.read())
+        return json.loads(_call(self.status()["server"] + path, method, body, context))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ Shutdown is the reverse, by the nesting alone. The components reach the API serv
 
 import asyncio
 import errno
+import ipaddress
 import os
 import random
 import ssl
@@ -168,10 +169,14 @@ async def _components(
 
 
 def _advertised(config: ClusterConfig) -> str:
-    """Return the address that pods and other machines reach the server by."""
-    if config.address not in _LOOPBACK:
-        return config.address
-    return next(iter(local_addresses()), "127.0.0.1")
+    """Return the address that pods and other machines reach the server by; empty when they cannot."""
+    if config.address in _LOOPBACK:
+        return next(iter(local_addresses()), "")
+    try:
+        # Endpoints may not be loopback addresses, nor names.
+        return "" if ipaddress.ip_address(config.address).is_loopback else config.address
+    except ValueError:
+        return ""
 
 
 def _host(address: str) -> str:
