@@ -25,6 +25,8 @@ S = TypeVar("S", bound=Struct)
 
 # Objects kept decoded for those who read them through `RegistryObjects`.
 DECODED_LIMIT = 1024
+# Lists kept whole, and objects in one of them.
+LISTS_LIMIT, LIST_LIMIT_OBJECTS = 1024, 64
 # Who the server is when it acts by itself.
 SYSTEM = UserInfo("system:apiserver", groups=("system:masters",))
 
@@ -52,6 +54,8 @@ class RegistryObjects(Objects):
         self._identity = identity
         # Namespaces, service accounts and the like are asked for by every other write: decoded once per version.
         self._decoded: dict[str, tuple[Entry[Any], Any]] = {}
+        # So are short lists, such as of limit ranges and priority classes: kept until anything of their kind changes.
+        self._lists: dict[tuple[type[Any], str], tuple[int, tuple[Any, ...]]] = {}
 
     def _object(self, entry: Entry[Any]) -> Any:
         known = self._decoded.get(entry.key)
@@ -77,8 +81,16 @@ class RegistryObjects(Objects):
         storage = self._of(cls).storage
         if not len(storage):
             return ()
+        known = self._lists.get((cls, namespace))
+        if known is not None and known[0] == storage.changed:
+            return known[1]
         # Whatever has been answered is in the cache; waiting for writes under way would cost every create a turn of the loop.
-        return tuple(self._object(entry) for entry in storage.current(namespace))
+        objects = tuple(self._object(entry) for entry in storage.current(namespace))
+        if len(objects) <= LIST_LIMIT_OBJECTS:
+            if len(self._lists) >= LISTS_LIMIT:
+                self._lists.clear()
+            self._lists[cls, namespace] = (storage.changed, objects)
+        return objects
 
     async def create(self, obj: S) -> S:
         registry = self._of(type(obj))
