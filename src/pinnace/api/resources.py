@@ -35,9 +35,9 @@ class Subresource:
     version: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Resource:
-    """A kind as it is served in one version of its group."""
+    """A kind as it is served in one version of its group; a row of a table, so that each is equal to itself alone."""
 
     group: str
     version: str

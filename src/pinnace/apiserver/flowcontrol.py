@@ -5,8 +5,8 @@ once and never waits, so nothing piles up. Long-running requests (watches, strea
 so that an administrator reaches a flooded server. Upstream: apiserver `server/filters/maxinflight.go`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from typing import Self
 
 from pinnace.apiserver.endpoints.request_info import RequestInfo
 from pinnace.component.http import UserInfo
@@ -27,29 +27,46 @@ def is_long_running(info: RequestInfo) -> bool:
     return info.verb in _LONG_VERBS or info.subresource in _LONG_SUBRESOURCES or info.path.startswith("/debug/pprof")
 
 
+class _Room:
+    """The requests of one count; as a context manager one more, for as long as the block lasts."""
+
+    __slots__ = ("_limit", "count")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.count = 0
+
+    @property
+    def is_full(self) -> bool:
+        return 0 < self._limit <= self.count
+
+    def __enter__(self) -> Self:
+        self.count += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+
+
+_UNCOUNTED = nullcontext()
+
+
 class InFlight:
-    """Counts the requests at work."""
+    """Counts the requests at work; a limit of 0 is none."""
 
     def __init__(self, reading_limit: int, mutating_limit: int) -> None:
-        self._limits = {True: reading_limit, False: mutating_limit}
-        self.counts = {True: 0, False: 0}
+        self._reading = _Room(reading_limit)
+        self._mutating = _Room(mutating_limit)
 
-    @contextmanager
-    def admit(self, info: RequestInfo, user: UserInfo) -> Iterator[None]:
-        """Count a request while the block lasts.
+    def admit(self, info: RequestInfo, user: UserInfo) -> AbstractContextManager[object]:
+        """Return what counts a request while its block lasts; the block is to be entered at once.
 
         Raises:
             TooManyInFlight: there is no room for it.
         """
         if is_long_running(info):
-            yield
-            return
-        reading = info.verb in _READING
-        limit = self._limits[reading]
-        if limit and self.counts[reading] >= limit and "system:masters" not in user.groups:
+            return _UNCOUNTED
+        room = self._reading if info.verb in _READING else self._mutating
+        if room.is_full and "system:masters" not in user.groups:
             raise TooManyInFlight
-        self.counts[reading] += 1
-        try:
-            yield
-        finally:
-            self.counts[reading] -= 1
+        return room

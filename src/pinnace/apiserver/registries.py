@@ -39,8 +39,7 @@ class Registries:
         self._identity = identity
         self._storage = Storage(store, clock)
         self._places: set[str] = set()
-        # By identity: a resource is a row of the one table, and hashing its many fields costs more than the lookup.
-        self._registries = {id(resource): self._make(resource) for resource in resources.RESOURCES}
+        self._registries = {resource: self._make(resource) for resource in resources.RESOURCES}
         self.objects: Objects = RegistryObjects(self.of, clock, identity)
 
     def _make(self, resource: Resource) -> Registry[Any]:
@@ -55,7 +54,7 @@ class Registries:
 
     def of(self, resource: Resource) -> Registry[Any]:
         """Return the registry of a resource."""
-        return self._registries[id(resource)]
+        return self._registries[resource]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

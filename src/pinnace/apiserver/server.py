@@ -31,7 +31,7 @@ from pinnace.apiserver.nonresource import NonResourcePaths
 from pinnace.apiserver.registries import Registries
 from pinnace.apiserver.registry.store import Admit, Registry
 from pinnace.component.clock import Clock
-from pinnace.component.http import Headers, Request, Response, Upgrade, UserInfo
+from pinnace.component.http import Request, Response, Upgrade, UserInfo
 from pinnace.component.identity import Identity
 from pinnace.component.lifecycle import running
 from pinnace.component.logging import get_logger
@@ -41,6 +41,7 @@ from pinnace.machinery.errors import ApiError, ServiceUnavailable
 from pinnace.store.interface import StoreError, Unavailable
 
 _log = get_logger("apiserver")
+_NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
 class ApiServer(Services):
@@ -117,7 +118,8 @@ class ApiServer(Services):
             answer = await self._answer(request, info)
             self._counted.count(request, info, answer.status, self.clock.monotonic() - begun)
         audit_id = request.headers.get("Audit-ID") or self.identity.uid()
-        headers = answer.headers.extended(("Audit-Id", audit_id), *_cache_control(answer.headers))
+        fields = (("Audit-Id", audit_id),) if "Cache-Control" in answer.headers else (("Audit-Id", audit_id), _NO_CACHE)
+        headers = answer.headers.extended(*fields)
         if isinstance(answer, Upgrade):
             return Upgrade(headers, answer.run, answer.status)
         return Response(answer.status, headers, answer.body)
@@ -177,10 +179,6 @@ class ApiServer(Services):
             if scope.warnings:
                 return respond_error(request, error, scope.warnings)
             raise
-
-
-def _cache_control(headers: Headers) -> tuple[tuple[str, str], ...]:
-    return () if "Cache-Control" in headers else (("Cache-Control", "no-cache, private"),)
 
 
 def _timeout_seconds(request: Request, limit: float) -> float:

@@ -6,13 +6,20 @@ A Time has whole seconds (`2026-01-02T15:04:05Z`), a MicroTime exactly six digit
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 
 
 def format(seconds: float) -> str:  # noqa: A001 - read as timestamps.format
     """Return seconds since the epoch as a Time; fractions are dropped."""
-    return datetime.fromtimestamp(int(seconds // 1), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _format(int(seconds // 1))
+
+
+# Everything that happens within a second is stamped alike, and most stamps are of now.
+@lru_cache(maxsize=64)
+def _format(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro(seconds: float) -> str:

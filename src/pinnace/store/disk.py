@@ -10,11 +10,11 @@ import fcntl
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
+from msgspec import Struct
 
 from pinnace.store.interface import CannotOpen
 
@@ -30,8 +30,7 @@ INSERT INTO compaction VALUES (0);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, gc=False):
     """One write; a value of None is a deletion."""
 
     revision: int

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType, Protocol, TypeAlias
 
+from msgspec import Struct
+
 Revision = NewType("Revision", int)
 
 
@@ -73,8 +75,7 @@ class CannotOpen(StoreError):
     """The store could not be opened; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(Struct, frozen=True, gc=False):
     """A key's content as of one revision."""
 
     key: str
@@ -90,8 +91,7 @@ class EventKind(Enum):
     DELETE = "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, gc=False):
     """One write. `value` is the new content, empty for a deletion; `previous` what was there before."""
 
     kind: EventKind
@@ -109,8 +109,7 @@ class Event:
         return KeyValue(self.key, self.value, self.create_revision, self.revision)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True, gc=False):
     """A part of a listing, in the order of keys; `remaining` counts what follows it under the same prefix."""
 
     items: tuple[KeyValue, ...]

@@ -1,9 +1,10 @@
 """What authorization decides on, and how it answers."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from msgspec import Struct
 
 from pinnace.apiserver.endpoints.request_info import RequestInfo
 from pinnace.component.http import Request, UserInfo
@@ -14,8 +15,7 @@ _EVERY_FIELD = FieldSelector()
 _SELECTING = frozenset({"list", "watch", "deletecollection"})
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(Struct, frozen=True, gc=False):
     """Who wants to do what to what; the fields after `path` are empty for a request that is not for a resource."""
 
     user: UserInfo
@@ -45,8 +45,7 @@ class Decision(Enum):
     NO_OPINION = "no opinion"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, gc=False):
     """A decision with the reason that SubjectAccessReview and 403 texts give."""
 
     decision: Decision

@@ -4,8 +4,10 @@ Upstream: `pkg/apis/authorization/validation`, `pkg/registry/authorization/util`
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from pinnace.api.authorization_v1 import (
     FieldSelectorAttributes,

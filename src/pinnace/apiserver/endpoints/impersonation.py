@@ -6,9 +6,12 @@ of four modes: the node that a service account runs on, any node, a service acco
 order and the old way last; when all refuse, the first refusal is told. Upstream: apiserver `endpoints/filters/impersonation`, KEP-5284.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from pinnace.apiserver.authorization import MASTERS, Attributes, Authorizer, attributes_of, refusal, require
 from pinnace.apiserver.authorization.roles import ACCOUNT_PREFIX
@@ -18,7 +21,7 @@ from pinnace.machinery.errors import BadRequest, Forbidden
 from pinnace.machinery.field import go_quoted
 from pinnace.machinery.names import dns_label, dns_subdomain
 
-_PREFIX = "impersonate-"
+_ACTING = re.compile("impersonate-", re.IGNORECASE).match
 _EXTRA = "impersonate-extra-"
 _NODE_PREFIX = "system:node:"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
@@ -27,7 +30,7 @@ _AUTHENTICATION = "authentication.k8s.io"
 
 def is_impersonating(request: Request) -> bool:
     """Tell whether a request asks to act for somebody else."""
-    return any(name[:12].lower() == _PREFIX for name in request.headers)
+    return any(map(_ACTING, request.headers))
 
 
 @dataclass(frozen=True, slots=True)

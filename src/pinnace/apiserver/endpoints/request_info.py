@@ -4,9 +4,11 @@ Authorization, admission, metrics and routing all start from this value. The pat
 percent-decoded, so that an encoded slash never makes a segment. Upstream: apiserver `endpoints/request/requestinfo.go`.
 """
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.component.http import Request
 
@@ -16,8 +18,7 @@ _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 _TRUE = frozenset({"1", "true", "True", "TRUE", "t", "T"})
 
 
-@dataclass(frozen=True, slots=True)
-class RequestInfo:
+class RequestInfo(Struct, frozen=True, gc=False):
     """Where a request goes; the fields after `path` are empty when it is not for a resource."""
 
     verb: str

@@ -6,13 +6,13 @@ json`.
 """
 
 import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import yaml
 
-from pinnace.apiserver.endpoints.negotiation import JSON, Output, negotiate_error
+from pinnace.apiserver.endpoints.negotiation import JSON, YAML, Output, negotiate_error
 from pinnace.component.http import Headers, Request, Response
 from pinnace.machinery.errors import ApiError
 
@@ -24,6 +24,8 @@ WARNINGS_TOTAL = 4096
 WARNING_CUT = 256
 
 _ENCODER = msgspec.json.Encoder(order=None)
+# Most answers say nothing else of themselves.
+_CONTENT_TYPES = {media_type: Headers([("Content-Type", media_type)]) for media_type in (JSON, YAML)}
 _NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
 
@@ -98,21 +100,22 @@ def respond(
     output: Output,
     *,
     status: int = 200,
-    warnings: Iterable[str] = (),
-    extra: Iterable[tuple[str, str]] = (),
+    warnings: Sequence[str] = (),
+    extra: Sequence[tuple[str, str]] = (),
 ) -> Response:
     """Answer with an object in compact JSON."""
     rendered = render(body, output)
-    fields = [("Content-Type", output.media_type), *extra]
-    if warnings:
-        fields += warning_headers(warnings)
+    fields = [*extra, *warning_headers(warnings)] if extra or warnings else []
     if len(rendered) > GZIP_THRESHOLD_BYTES and "gzip" in request.headers.get("Accept-Encoding"):
         rendered = gzip.compress(rendered, GZIP_LEVEL, mtime=0)
         fields += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
-    return Response(status, Headers(fields), b"" if request.method == "HEAD" else rendered)
+    headers = _CONTENT_TYPES[output.media_type]
+    return Response(
+        status, headers.extended(*fields) if fields else headers, b"" if request.method == "HEAD" else rendered
+    )
 
 
-def respond_error(request: Request, error: ApiError, warnings: Iterable[str] = ()) -> Response:
+def respond_error(request: Request, error: ApiError, warnings: Sequence[str] = ()) -> Response:
     """Answer with a Status that says what went wrong."""
     status = error.status()
     extra = []

@@ -80,8 +80,7 @@ class Shown(Protocol[T_co]):
     def body(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Unstored(Generic[T]):
+class Unstored(Struct, Generic[T], frozen=True, gc=False):
     """An object as it would be stored, or as it was last."""
 
     object: T
@@ -91,8 +90,7 @@ class Unstored(Generic[T]):
         return codec.encode(self.object)
 
 
-@dataclass(frozen=True, slots=True)
-class Written(Generic[T]):
+class Written(Struct, Generic[T], frozen=True, gc=False):
     """What a write came to; `created` and `deleted` say that the object came into being or is gone."""
 
     shown: Shown[T]

@@ -62,8 +62,7 @@ class Objects(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """The request a strategy works for."""
 
     user: UserInfo
@@ -91,8 +90,7 @@ async def _nothing(stored: bool) -> None:  # noqa: FBT001
     """Have nothing to give back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Begun(Generic[T]):
+class Begun(Struct, Generic[T], frozen=True):
     """A write for which something was allocated.
 
     `errors` refuse it (422). `finish` is called exactly once, with whether the object was stored; with False it gives back what

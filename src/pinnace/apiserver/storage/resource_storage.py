@@ -7,7 +7,6 @@ store's history. Upstream: apiserver `pkg/storage` and `pkg/storage/cacher`; fac
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -29,8 +28,7 @@ T = TypeVar("T", bound=Struct)
 EVERY_FIELD = FieldSelector()
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Struct, Generic[T], frozen=True, gc=False):
     """A part of a list; `remaining` is None when it was not counted."""
 
     entries: tuple[Entry[T], ...]

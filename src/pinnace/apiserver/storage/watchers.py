@@ -8,9 +8,10 @@ watches of five thousand kubelets. The queue to a watcher is bounded: who falls 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from pinnace.apiserver.storage.entry import Entry
 from pinnace.component.clock import Clock, Hold
@@ -72,8 +73,7 @@ class WatchEvent:
         return self._line
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True, gc=False):
     """What a list or watch picks; empty strings and selectors pick everything."""
 
     namespace: str

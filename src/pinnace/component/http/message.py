@@ -2,15 +2,17 @@
 
 One handler serves a socket (`server.py`) and callers in the same process alike. Invariant: `Connection.user` is set by the
 in-process transport only, never from anything that came over a wire; `Connection.certificate` is there only when the TLS layer
-has verified it.
+has verified it. What is made for every request is a struct rather than a dataclass, whose frozen fields Python sets one by one.
 """
 
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
+import msgspec
+from msgspec import Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from pinnace.component.http.errors import BodyTooLarge
@@ -79,14 +81,13 @@ class Headers:
 NO_HEADERS = Headers()
 
 
-@dataclass(frozen=True, slots=True)
-class UserInfo:
+class UserInfo(Struct, frozen=True, gc=False):
     """Who makes a request, after authentication."""
 
     name: str
     uid: str = ""
     groups: tuple[str, ...] = ()
-    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extra: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +182,7 @@ class Request:
         return f"Request({self.method} {self.path})"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """An answer; a body that is an iterator is sent chunk by chunk, each flushed, the iterator closed in the end."""
 
     status: int = 200

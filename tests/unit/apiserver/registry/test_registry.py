@@ -59,9 +59,7 @@ class Harness:
 
 
 def _dry(context):
-    from dataclasses import replace as changed
-
-    return changed(context, dry_run=True)
+    return replace(context, dry_run=True)
 
 
 @asynccontextmanager
