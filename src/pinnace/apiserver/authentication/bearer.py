@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pinnace.apiserver.authentication.interface import Authenticator, InvalidToken, TokenAuthenticator, TokenUser
 from pinnace.component.http import Headers, Request, UserInfo
@@ -72,7 +73,7 @@ class StaticTokens(TokenAuthenticator):
         self._users = {_digest(token): user for token, user in users.items()}
 
     async def authenticate_token(self, token: str, audiences: tuple[str, ...]) -> TokenUser | None:  # noqa: ARG002
-        user = self._users.get(_digest(token))
+        user = self._users.get(_digest(token)) if self._users else None
         return None if user is None else TokenUser(user)
 
 

@@ -1,8 +1,9 @@
 """What every way of authentication answers: who makes a request."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from pinnace.component.http import Request, UserInfo
 
@@ -28,8 +29,7 @@ class InvalidToken(Exception):
     """Raised for a bearer token that is not good; the text is for TokenReview and logs, and never holds the token."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUser:
+class TokenUser(Struct, frozen=True, gc=False):
     """Whose a token is, and for which of the audiences asked about; None for a kind of token that knows no audiences."""
 
     user: UserInfo

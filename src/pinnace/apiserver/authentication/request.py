@@ -4,7 +4,8 @@ What an anonymous user may see (health and version) is authorization's to say. U
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pinnace.apiserver.authentication.interface import (
     ALL_AUTHENTICATED,
@@ -14,6 +15,7 @@ from pinnace.apiserver.authentication.interface import (
 )
 from pinnace.component.http import Request, UserInfo
 from pinnace.machinery.errors import Unauthorized
+from pinnace.machinery.memo import Memo
 
 ANONYMOUS_USER = UserInfo(ANONYMOUS, groups=(ALL_UNAUTHENTICATED,))
 
@@ -43,7 +45,11 @@ class RequestAuthenticator:
         return ANONYMOUS_USER
 
 
-def _authenticated(user: UserInfo) -> UserInfo:
+def _with_group(user: UserInfo) -> UserInfo:
     if ALL_AUTHENTICATED in user.groups or user.name == ANONYMOUS:
         return user
     return replace(user, groups=(*user.groups, ALL_AUTHENTICATED))
+
+
+# The ways of authentication give the same credential's user out again and again.
+_authenticated: Memo[UserInfo, UserInfo] = Memo(_with_group)

@@ -18,6 +18,7 @@ from pinnace.component.clock import Clock
 from pinnace.component.http import UserInfo
 from pinnace.machinery import timestamps
 from pinnace.machinery.field import go_quoted
+from pinnace.machinery.memo import Memo
 
 # Seconds after an object's deletionTimestamp for which tokens bound to it still work, so that a pod can end in order.
 DELETION_LEEWAY_SECONDS = 60.0
@@ -25,6 +26,7 @@ DELETION_LEEWAY_SECONDS = 60.0
 _NOT_BEFORE_LEEWAY_SECONDS = 60.0
 _REQUIRED = frozenset({"exp", "iat", "nbf", "iss", "sub", "aud", "jti"})
 _EXTRA = "authentication.kubernetes.io/"
+_MALFORMED = "token claims are malformed or another issuer's"
 
 
 class ServiceAccountAuthenticator(TokenAuthenticator):
@@ -46,47 +48,80 @@ class ServiceAccountAuthenticator(TokenAuthenticator):
         claims = self._claims.read(token)
         if claims["iss"] == STORED_ISSUER:
             return None
-        if claims["iss"] != self._issuer or not _is_shaped(claims):
-            raise InvalidToken("token claims are malformed or another issuer's")
-        self._check_time(claims)
-        meant = tuple(one for one in audiences if one in claims["aud"])
+        if claims["iss"] != self._issuer:
+            raise InvalidToken(_MALFORMED)
+        said = _read(claims)
+        self._check_time(said)
+        meant = tuple(one for one in audiences if one in said.audiences)
         if not meant:
             raise InvalidToken(
-                f"token audiences {_quoted(claims['aud'])} is invalid for the target audiences {_quoted(audiences)}"
+                f"token audiences {_quoted(said.audiences)} is invalid for the target audiences {_quoted(audiences)}"
             )
-        private = claims[CLAIM]
-        account = private["serviceaccount"]
-        namespace = private["namespace"]
-        await self._check_bound(ServiceAccount, account, namespace, "service account")
-        if "pod" in private:
-            await self._check_bound(Pod, private["pod"], namespace, "pod")
-        elif "secret" in private:
-            await self._check_bound(Secret, private["secret"], namespace, "secret")
-        elif "node" in private:
-            await self._check_bound(Node, private["node"], "", "node")
-        user = UserInfo(
-            name=f"system:serviceaccount:{namespace}:{account['name']}",
-            uid=account["uid"],
-            groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}"),
-            extra=_extra(claims, private),
-        )
-        return TokenUser(user, meant)
+        for reference in said.bound:
+            await self._check_bound(reference)
+        return TokenUser(said.user, meant)
 
-    def _check_time(self, claims: Mapping[str, Any]) -> None:
+    def _check_time(self, said: "_Said") -> None:
         now = self._clock.time()
-        if now >= claims["exp"]:
+        if now >= said.expires:
             raise InvalidToken("service account token has expired")
-        if now + _NOT_BEFORE_LEEWAY_SECONDS < claims["nbf"]:
+        if now + _NOT_BEFORE_LEEWAY_SECONDS < said.not_before:
             raise InvalidToken("service account token is not valid yet")
 
-    async def _check_bound(self, cls: type[Struct], reference: Mapping[str, Any], namespace: str, what: str) -> None:
-        found = await self._lookup.get(cls, reference["name"], namespace)
+    async def _check_bound(self, reference: "_Reference") -> None:
+        found = await self._lookup.get(reference.type, reference.name, reference.namespace)
         meta: ObjectMeta | None = getattr(found, "metadata", None)
-        if meta is None or meta.uid != reference.get("uid"):
-            raise InvalidToken(f"{what} of the token does not exist any more")
+        if meta is None or meta.uid != reference.uid:
+            raise InvalidToken(f"{reference.what} of the token does not exist any more")
         deleted = meta.deletion_timestamp
         if deleted and self._clock.time() > timestamps.parse(deleted) + DELETION_LEEWAY_SECONDS:
-            raise InvalidToken(f"{what} of the token has been deleted")
+            raise InvalidToken(f"{reference.what} of the token has been deleted")
+
+
+class _Reference(Struct, frozen=True):
+    """An object that a token dies with."""
+
+    type: type[Struct]
+    what: str
+    namespace: str
+    name: str
+    uid: str
+
+
+class _Said(Struct, frozen=True):
+    """What a token says: of its user, of when and for whom it is good, and what it is bound to."""
+
+    user: UserInfo
+    audiences: tuple[str, ...]
+    not_before: float
+    expires: float
+    bound: tuple[_Reference, ...]
+
+
+def _read_claims(claims: Mapping[str, Any]) -> _Said:
+    if not _is_shaped(claims):
+        raise InvalidToken(_MALFORMED)
+    private = claims[CLAIM]
+    account, namespace = private["serviceaccount"], private["namespace"]
+    bound = [_Reference(ServiceAccount, "service account", namespace, account["name"], account["uid"])]
+    kind = next((kind for kind in _BOUND if kind in private), None)
+    if kind is not None:
+        cls, is_namespaced = _BOUND[kind]
+        one = private[kind]
+        bound.append(_Reference(cls, kind, namespace if is_namespaced else "", one["name"], str(one.get("uid", ""))))
+    user = UserInfo(
+        name=f"system:serviceaccount:{namespace}:{account['name']}",
+        uid=account["uid"],
+        groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}"),
+        extra=_extra(claims, private),
+    )
+    return _Said(user, tuple(claims["aud"]), claims["nbf"], claims["exp"], tuple(bound))
+
+
+# The claims of a token are kept by whoever verified them, so that it is read once.
+_read: Memo[Mapping[str, Any], _Said] = Memo(_read_claims, limit=4096)
+# What a token can be bound to beside its account: the first of these that it names counts. Nodes have no namespace.
+_BOUND: dict[str, tuple[type[Struct], bool]] = {"pod": (Pod, True), "secret": (Secret, True), "node": (Node, False)}
 
 
 def _quoted(words: Iterable[str]) -> str:
