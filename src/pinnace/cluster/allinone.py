@@ -72,8 +72,6 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                     advertise_address=_advertised(config),
                     secure_port=config.port,
                     service_cluster_ip_range=SERVICE_RANGE,
-                    # Nothing would take its finalizers away again yet.
-                    disable_admission_plugins=("StorageObjectInUseProtection",),
                 ),
                 store,
                 clock=clock,

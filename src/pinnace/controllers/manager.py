@@ -28,6 +28,11 @@ from pinnace.controllers.replicaset import ReplicaSetController
 from pinnace.controllers.replication import ReplicationManager
 from pinnace.controllers.root_ca_cert_publisher import RootCACertPublisher
 from pinnace.controllers.serviceaccount import ServiceAccountController
+from pinnace.controllers.storage_protection import (
+    PVCProtectionController,
+    PVProtectionController,
+    VACProtectionController,
+)
 from pinnace.controllers.taint_eviction import TaintEvictionController
 
 _ACCOUNTS = "system:serviceaccounts"
@@ -48,6 +53,9 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     EndpointsController,
     GarbageCollector,
     ClusterRoleAggregationController,
+    PVCProtectionController,
+    PVProtectionController,
+    VACProtectionController,
 )
 
 

@@ -88,11 +88,7 @@ async def running_cluster(*, seed: int = 0, nodes: int | Sequence[str] = 1) -> A
     clock = VirtualClock(source=of_clock)
     kubelets: dict[str, Handler] = {}
     server = api_server(
-        ApiServerConfig(
-            service_cluster_ip_range=SERVICE_RANGE,
-            # Nothing would take its finalizers away again yet.
-            disable_admission_plugins=("StorageObjectInUseProtection",),
-        ),
+        ApiServerConfig(service_cluster_ip_range=SERVICE_RANGE),
         MemoryStore(clock),
         clock=clock,
         identity=Identity(of_server),
