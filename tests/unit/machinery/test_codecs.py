@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pinnace.machinery.codec import json, yaml
@@ -80,7 +82,15 @@ def test_yaml_alias_bomb_is_refused():
         yaml.parse("\n".join(levels).encode())
 
 
-def test_yaml_errors_name_the_line():
-    """A broken text says where."""
-    with pytest.raises(ValueError, match=r"yaml: line \d+:"):
-        yaml.parse(b"a: [1\nb: 2\n")
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"a: [", "yaml: line 1: did not find expected node content"),
+        (b"a: [1\nb: 2\n", "yaml: line 1: did not find expected ',' or ']'"),
+        (b"a: b\nc: @d\n", "yaml: line 2: found character that cannot start any token"),
+    ],
+)
+def test_yaml_errors_name_the_line_as_upstream_counts(text, complaint):
+    """A broken text says where; what the scanner stopped at is counted from 1, the rest from 0."""
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        yaml.parse(text)

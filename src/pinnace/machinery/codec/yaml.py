@@ -66,9 +66,15 @@ def parse_all(data: bytes) -> Iterator[Any]:
 
 
 def _message(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
+    """Word an error as upstream's reader does, which counts lines from 0 but where its scanner stopped."""
     problem = getattr(error, "problem", None) or str(error)
-    return f"yaml: line {mark.line + 1}: {problem}" if mark is not None else f"yaml: {problem}"
+    at, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    line = 0
+    if at is not None and at.line:
+        line = at.line + isinstance(error, yaml.scanner.ScannerError)
+    elif context is not None:
+        line = context.line
+    return f"yaml: line {line}: {problem}" if line else f"yaml: {problem}"
 
 
 class _Builder:
