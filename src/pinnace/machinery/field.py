@@ -78,6 +78,8 @@ class ErrorType(Enum):
     INTERNAL = ("InternalError", "Internal error")
 
 
+# The value of an error that is about a whole thing, and says nothing of its value.
+OMITTED = object()
 _VALUELESS = frozenset({ErrorType.REQUIRED, ErrorType.FORBIDDEN, ErrorType.TOO_LONG, ErrorType.INTERNAL})
 
 
@@ -97,7 +99,7 @@ class FieldError:
     def body(self) -> str:
         """Return the text without the field."""
         text = self.type.value[1]
-        if self.type not in _VALUELESS:
+        if self.type not in _VALUELESS and self.value is not OMITTED:
             text += f": {go_value(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
 
@@ -122,8 +124,11 @@ def go_value(value: Any) -> str:
             return go_quoted(value)
         case int() | float():
             return str(value)
-        case Mapping() | tuple() | list() | msgspec.Struct():
+        case Mapping() | tuple() | list():
             return msgspec.json.encode(value).decode()
+        case msgspec.Struct():
+            # Fields in their order, the keys of maps sorted, as Go does it.
+            return msgspec.json.encode(value, order="deterministic").decode()
     return str(value)
 
 

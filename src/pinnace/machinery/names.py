@@ -116,14 +116,19 @@ def path_segment(name: str, prefix: bool = False) -> list[str]:  # noqa: FBT001,
     return [f"may not contain '{part}'" for part in ("/", "%") if part in name]
 
 
-def qualified_name(name: str) -> list[str]:
-    """Check a label key, a finalizer, a resource name: `name` or `prefix/name`."""
+def label_key(name: str) -> list[str]:
+    """Check a label key: a qualified name, called by its own name where it has too many parts."""
+    return qualified_name(name, called="a valid label key")
+
+
+def qualified_name(name: str, *, called: str = "a qualified name") -> list[str]:
+    """Check a finalizer, a resource name, an annotation's key: `name` or `prefix/name`."""
     prefix, slash, rest = name.partition("/")
     found = []
     if not slash:
         rest = prefix
     elif "/" in rest:
-        rule = regex_rule(f"a qualified name {_QUALIFIED_RULE}", _QUALIFIED, "MyName", "my.name", "123-abc")
+        rule = regex_rule(f"{called} {_QUALIFIED_RULE}", _QUALIFIED, "MyName", "my.name", "123-abc")
         return [f"{rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
     elif not prefix:
         found.append("prefix part must be non-empty")

@@ -51,7 +51,7 @@ def _transformed(scope: Scope, obj: Struct) -> Any:
         raise NotAcceptable(
             f"you requested PartialObjectMetadataList, but the requested object is not a list ({_internal_name(scope)})"
         )
-    return partial(obj, output.transform_version)
+    return partial(obj, output.transform_version, scope.registry.strategy)
 
 
 def list_meta(page: Page[Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def present_page(scope: Scope, page: Page[Any]) -> Response:
             "apiVersion": META + output.transform_version,
             "metadata": list_meta(page),
             # Upstream's list has no items at all where there are none.
-            "items": [partial(obj, output.transform_version) for obj in objects] or None,
+            "items": [partial(obj, output.transform_version, scope.registry.strategy) for obj in objects] or None,
         }
     return respond(scope.request, tree_bytes(tree), output, warnings=scope.warnings)
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from pinnace.apiserver.registry.strategy import Column, Strategy
+from pinnace.apiserver.registry.strategy import DEFAULT, Column, Strategy
 from pinnace.machinery.errors import BadRequest
 
 T = TypeVar("T", bound=Struct)
@@ -53,13 +54,13 @@ def column_definitions(strategy: Strategy[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def partial(obj: Struct, version: str = "v1") -> dict[str, Any]:
-    """Return an object's metadata as an object of its own, to be encoded."""
-    return {
-        "kind": "PartialObjectMetadata",
-        "apiVersion": META + version,
-        "metadata": obj.metadata,  # type: ignore[attr-defined]
-    }
+def partial(obj: Struct, version: str = "v1", strategy: Strategy[Any] = DEFAULT) -> dict[str, Any]:
+    """Return an object's metadata as an object of its own, to be encoded; annotations that stand for fields are no part of it."""
+    meta = obj.metadata  # type: ignore[attr-defined]
+    if strategy.field_annotations and strategy.field_annotations & meta.annotations.keys():
+        shown = {key: value for key, value in meta.annotations.items() if key not in strategy.field_annotations}
+        meta = replace(meta, annotations=shown)
+    return {"kind": "PartialObjectMetadata", "apiVersion": META + version, "metadata": meta}
 
 
 def _cells(strategy: Strategy[T], obj: T, now: float) -> Sequence[Any]:
@@ -76,7 +77,7 @@ def row(strategy: Strategy[T], obj: T, now: float, include: str, version: str) -
     elif include == "Object":
         shown = obj
     else:
-        shown = partial(obj, version)
+        shown = partial(obj, version, strategy)
     answer: dict[str, Any] = {"cells": list(_cells(strategy, obj, now))}
     conditions = strategy.row_conditions(obj) if strategy.row_conditions is not None else ()
     if conditions:

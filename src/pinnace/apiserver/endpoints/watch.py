@@ -126,7 +126,7 @@ class _Stream:
     def _transformed(self, obj: Any) -> bytes:
         output = self._scope.output
         if output.transform != "Table":
-            return escape_html(tree_bytes(partial(obj, output.transform_version)))
+            return escape_html(tree_bytes(partial(obj, output.transform_version, self._scope.registry.strategy)))
         tree = table(
             self._scope.registry.strategy,
             (obj,),

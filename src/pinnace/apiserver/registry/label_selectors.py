@@ -1,10 +1,10 @@
 """Label selectors as parts of objects (upstream metav1 `validation.ValidateLabelSelector`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pinnace.api.meta_v1 import LabelSelector
 from pinnace.apiserver.registry.metadata import label_errors
-from pinnace.machinery import names
+from pinnace.machinery import names, selectors
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, required
 
 
@@ -25,7 +25,7 @@ def selector_errors(selector: LabelSelector | None, path: Path) -> Iterator[Fiel
                 )
         else:
             yield invalid(at.child("operator"), one.operator, "not a valid selector operator")
-        yield from (invalid(at.child("key"), one.key, text) for text in names.qualified_name(one.key))
+        yield from (invalid(at.child("key"), one.key, text) for text in names.label_key(one.key))
         for number, value in enumerate(one.values):
             yield from (invalid(at.child("values").index(number), value, text) for text in names.label_value(value))
 
@@ -33,3 +33,13 @@ def selector_errors(selector: LabelSelector | None, path: Path) -> Iterator[Fiel
 def is_empty(selector: LabelSelector | None) -> bool:
     """Tell whether a selector selects everything by having no condition."""
     return selector is None or not (selector.match_labels or selector.match_expressions)
+
+
+def is_usable(selector: LabelSelector | None) -> bool:
+    """Tell whether a selector can be asked at all; none at all can, and selects nothing."""
+    return next(selector_errors(selector, Path()), None) is None
+
+
+def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
+    """Tell whether a usable selector selects an object with these labels."""
+    return selectors.from_label_selector(selector).matches(labels)

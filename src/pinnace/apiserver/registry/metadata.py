@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pinnace.api.meta_v1 import ObjectMeta, OwnerReference
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, required, too_long
-from pinnace.machinery.names import label_value, qualified_name
+from pinnace.machinery.names import label_key, label_value, qualified_name
 
 # Bytes of all keys and values together.
 ANNOTATIONS_LIMIT_BYTES = 256 * 1024
@@ -60,7 +60,7 @@ def _shared(meta: ObjectMeta) -> Iterator[FieldError]:
 def label_errors(labels: Mapping[str, str], path: Path) -> Iterator[FieldError]:
     """Check label keys and values; the field named is the map itself."""
     for key in sorted(labels):
-        yield from (invalid(path, key, message) for message in qualified_name(key))
+        yield from (invalid(path, key, message) for message in label_key(key))
         yield from (invalid(path, labels[key], message) for message in label_value(labels[key]))
 
 

@@ -268,6 +268,10 @@ class Strategy(Generic[T]):
     # Conditions of the object's row (a finished pod's), as plain trees.
     row_conditions: Callable[[T], Sequence[Mapping[str, str]]] | None = None
 
+    # Annotations that older versions of the kind had fields for: only the whole object carries them, tables and partial objects do
+    # not.
+    field_annotations: frozenset[str] = frozenset()
+
     # Absent "status" with a status subresource in the table of resources means Part(prepare_update=take_only_status).
     parts: Mapping[str, Part[T]] = field(default_factory=dict)
     scale: Scale[T] | None = None

@@ -9,7 +9,8 @@ from typing import Any
 from pinnace.apiserver.registry.admissionregistration import bindings as policy_bindings
 from pinnace.apiserver.registry.admissionregistration import policies, webhooks
 from pinnace.apiserver.registry.apiregistration import api_service
-from pinnace.apiserver.registry.apps import daemon_set, deployment, replica_set
+from pinnace.apiserver.registry.apps import controller_revision, daemon_set, deployment, replica_set, stateful_set
+from pinnace.apiserver.registry.batch import cron_job, job
 from pinnace.apiserver.registry.certificates import certificate_signing_request
 from pinnace.apiserver.registry.coordination import lease
 from pinnace.apiserver.registry.core import (
@@ -74,9 +75,13 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("", "resourcequotas"): resource_quota.STRATEGY,
     ("", "secrets"): secret.STRATEGY,
     ("", "serviceaccounts"): service_account.STRATEGY,
+    ("apps", "controllerrevisions"): controller_revision.STRATEGY,
     ("apps", "daemonsets"): daemon_set.STRATEGY,
     ("apps", "deployments"): deployment.STRATEGY,
     ("apps", "replicasets"): replica_set.STRATEGY,
+    ("apps", "statefulsets"): stateful_set.STRATEGY,
+    ("batch", "cronjobs"): cron_job.STRATEGY,
+    ("batch", "jobs"): job.STRATEGY,
     ("coordination.k8s.io", "leases"): lease.STRATEGY,
     ("discovery.k8s.io", "endpointslices"): endpoint_slice.STRATEGY,
     ("networking.k8s.io", "ingressclasses"): ingress_class.STRATEGY,

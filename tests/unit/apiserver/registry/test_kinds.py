@@ -45,7 +45,7 @@ def test_daemon_set_rolls_out_one_by_one_and_holds_its_selector():
     assert (rolling.max_unavailable, rolling.max_surge, made.spec.revision_history_limit) == (1, 0, 10)
     assert list(daemon_set.validate(made)) == []
     other = replace(made, spec=replace(made.spec, selector=LabelSelector(match_labels={"a": "c"})))
-    assert [str(error.detail) for error in daemon_set.validate_update(other, made)] == ["field is immutable"]
+    assert "field is immutable" in [error.detail for error in daemon_set.validate_update(other, made)]
 
 
 def test_replication_controller_takes_selector_and_labels_from_its_template():

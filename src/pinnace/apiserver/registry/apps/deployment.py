@@ -1,15 +1,25 @@
-"""Deployment (upstream pkg/registry/apps/deployment, pkg/apis/apps/v1 `defaults.go`)."""
+"""Deployment (upstream pkg/registry/apps/deployment, pkg/apis/apps/validation, pkg/apis/apps/v1 `defaults.go`)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from pinnace.api.apps_v1 import Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
+from pinnace.api.apps_v1 import (
+    Deployment,
+    DeploymentSpec,
+    DeploymentStatus,
+    DeploymentStrategy,
+    RollingUpdateDeployment,
+)
 from pinnace.apiserver.registry import columns
 from pinnace.apiserver.registry.apps import workload
+from pinnace.apiserver.registry.apps.workload import SPEC, STATUS
 from pinnace.apiserver.registry.core import pod_defaults
-from pinnace.apiserver.registry.strategy import Column, Scale, Strategy
+from pinnace.apiserver.registry.go_struct import go_struct
+from pinnace.apiserver.registry.numbers import not_negative
+from pinnace.apiserver.registry.percentages import share_errors, whole_errors
+from pinnace.apiserver.registry.strategy import Column, Context, Part, Scale, Strategy, take_only_status
 from pinnace.machinery import selectors
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported
 
@@ -50,35 +60,84 @@ def _strategy(strategy: DeploymentStrategy) -> DeploymentStrategy:
 
 
 def validate(obj: Deployment) -> Sequence[FieldError]:
-    """Check what all workloads share, and the strategy."""
-    spec = obj.spec
-    shared = workload.validate(spec.replicas, spec.min_ready_seconds, spec.selector, spec.template)
-    return (*shared, *_strategy_errors(spec))
+    """Check numbers, selector, template and strategy."""
+    return tuple(_errors(obj.spec))
 
 
-def _strategy_errors(spec: DeploymentSpec) -> Iterator[FieldError]:
-    path = Path("spec", "strategy")
-    strategy = spec.strategy
-    if strategy.type not in {ROLLING, RECREATE}:
-        yield not_supported(path.child("type"), strategy.type, (RECREATE, ROLLING))
-    elif strategy.type == RECREATE and strategy.rolling_update is not None:
-        text = f"may not be specified when strategy `type` is '{RECREATE}'"
-        yield forbidden(path.child("rollingUpdate"), text)
-    elif strategy.rolling_update is not None:
-        rolling = strategy.rolling_update
-        if {rolling.max_unavailable, rolling.max_surge} <= {0, "0%"}:
-            text = "may not be 0 when `maxSurge` is 0"
-            yield invalid(path.child("rollingUpdate", "maxUnavailable"), rolling.max_unavailable, text)
-    if spec.revision_history_limit is not None and spec.revision_history_limit < 0:
-        yield invalid(Path("spec", "revisionHistoryLimit"), spec.revision_history_limit, workload.NOT_NEGATIVE)
+def _errors(spec: DeploymentSpec) -> Iterator[FieldError]:
+    yield from not_negative(spec.replicas, SPEC.child("replicas"))
+    yield from workload.replicated_errors(spec.selector, spec.template)
+    yield from _strategy_errors(spec.strategy, SPEC.child("strategy"))
+    yield from not_negative(spec.min_ready_seconds, SPEC.child("minReadySeconds"))
+    yield from not_negative(spec.revision_history_limit, SPEC.child("revisionHistoryLimit"))
     deadline = spec.progress_deadline_seconds
-    if deadline is not None and deadline <= spec.min_ready_seconds:
-        yield invalid(Path("spec", "progressDeadlineSeconds"), deadline, "must be greater than minReadySeconds")
+    if deadline is not None:
+        at = SPEC.child("progressDeadlineSeconds")
+        yield from not_negative(deadline, at)
+        if deadline <= spec.min_ready_seconds:
+            yield invalid(at, deadline, "must be greater than minReadySeconds")
+
+
+def _strategy_errors(strategy: DeploymentStrategy, path: Path) -> Iterator[FieldError]:
+    at = path.child("rollingUpdate")
+    if strategy.type not in {ROLLING, RECREATE}:
+        yield not_supported(path, go_struct(strategy), (RECREATE, ROLLING))
+    elif strategy.type == RECREATE and strategy.rolling_update is not None:
+        yield forbidden(at, f"may not be specified when strategy `type` is '{RECREATE}'")
+    elif strategy.rolling_update is not None:
+        yield from _rolling_errors(strategy.rolling_update, at)
+
+
+def _rolling_errors(rolling: RollingUpdateDeployment, path: Path) -> Iterator[FieldError]:
+    unavailable, surge = rolling.max_unavailable, rolling.max_surge
+    at = path.child("maxUnavailable")
+    assert unavailable is not None and surge is not None, "both have defaults"  # noqa: PT018
+    yield from share_errors(unavailable, at)
+    yield from share_errors(surge, path.child("maxSurge"))
+    if not workload.amount(unavailable) and not workload.amount(surge):
+        yield invalid(at, unavailable, "may not be 0 when `maxSurge` is 0")
+    yield from whole_errors(unavailable, at)
 
 
 def validate_update(new: Deployment, old: Deployment) -> Sequence[FieldError]:
     """Hold the selector."""
     return workload.selector_unchanged(new.spec.selector, old.spec.selector)
+
+
+def prepare_status(ctx: Context, new: Deployment, old: Deployment) -> Deployment:
+    """Take the labels, too, from the stored object: sets copy them."""
+    kept = take_only_status(ctx, new, old)
+    return replace(kept, metadata=replace(kept.metadata, labels=old.metadata.labels))
+
+
+def validate_status(new: Deployment, old: Deployment) -> Sequence[FieldError]:
+    """Check the counts, each for itself and against one another."""
+    return tuple(_status_errors(new.status, old.status))
+
+
+def _status_errors(status: DeploymentStatus, old: DeploymentStatus) -> Iterator[FieldError]:
+    counts = (
+        ("updatedReplicas", status.updated_replicas),
+        ("readyReplicas", status.ready_replicas),
+        ("availableReplicas", status.available_replicas),
+    )
+    yield from workload.negative_errors((
+        ("observedGeneration", status.observed_generation),
+        ("replicas", status.replicas),
+        *counts,
+        ("unavailableReplicas", status.unavailable_replicas),
+        ("collisionCount", status.collision_count),
+    ))
+    yield from workload.count_errors(counts, status.replicas)
+    if status.available_replicas > status.ready_replicas:
+        at = STATUS.child("availableReplicas")
+        yield invalid(at, status.available_replicas, "cannot be greater than readyReplicas")
+    yield from workload.collision_errors(status.collision_count, old.collision_count)
+
+
+def warnings(new: Deployment, old: Deployment | None) -> Sequence[str]:
+    """Warn of an odd name and of what is deprecated in the template."""
+    return workload.warnings(new.metadata, new.spec.template, old.spec.template if old is not None else None)
 
 
 def generation(new: Deployment, old: Deployment) -> bool:
@@ -103,6 +162,7 @@ STRATEGY: Strategy[Deployment] = Strategy(
     default=default,
     validate=validate,
     validate_update=validate_update,
+    warnings=warnings,
     generation=generation,
     columns=(
         columns.NAME,
@@ -114,6 +174,7 @@ STRATEGY: Strategy[Deployment] = Strategy(
         columns.SELECTOR,
     ),
     cells=cells,
+    parts={"status": Part(prepare_update=prepare_status, validate_update=validate_status)},
     scale=Scale(
         replicas=lambda obj: obj.spec.replicas or 0,
         with_replicas=lambda obj, count: replace(obj, spec=replace(obj.spec, replicas=count)),

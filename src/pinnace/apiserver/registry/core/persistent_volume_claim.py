@@ -3,7 +3,7 @@
 The finalizer that protects a claim in use belongs to the controller that takes it off again, and is not put on here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -145,12 +145,16 @@ def warnings(new: PersistentVolumeClaim, old: PersistentVolumeClaim | None) -> S
     if _OLD_CLASS in new.metadata.annotations:
         at = Path("metadata", "annotations").key(_OLD_CLASS)
         found.append(f'{at}: deprecated since v1.8; use "storageClassName" attribute instead')
-    for amounts, wire in ((new.spec.resources.requests, "requests"), (new.spec.resources.limits, "limits")):
+    return (*found, *size_warnings(new.spec, _SPEC))
+
+
+def size_warnings(spec: PersistentVolumeClaimSpec, path: Path) -> Iterator[str]:
+    """Warn of parts of a byte in a claim's size."""
+    for amounts, wire in ((spec.resources.requests, "requests"), (spec.resources.limits, "limits")):
         text = amounts.get("storage")
         if text is not None and quantity.parse(text).milli() % 1000:
-            at = _SPEC.child("resources", wire).key("storage")
-            found.append(f'{at}: fractional byte value "{text}" is invalid, must be an integer')
-    return found
+            at = path.child("resources", wire).key("storage")
+            yield f'{at}: fractional byte value "{text}" is invalid, must be an integer'
 
 
 def cells(obj: PersistentVolumeClaim, now: float) -> Sequence[Any]:

@@ -42,10 +42,10 @@ def pod_errors(spec: v1.PodSpec) -> Errors:
 
 
 def template_errors(template: v1.PodTemplateSpec, path: Path) -> Errors:
-    """Check a pod template."""
+    """Check a pod template; upstream leaves `metadata` out of the paths of its labels and annotations."""
     meta: ObjectMeta = template.metadata
-    yield from label_errors(meta.labels, path.child("metadata").child("labels"))
-    yield from annotation_errors(meta.annotations, path.child("metadata").child("annotations"))
+    yield from label_errors(meta.labels, path.child("labels"))
+    yield from annotation_errors(meta.annotations, path.child("annotations"))
     yield from pod_spec_errors(template.spec, path.child("spec"))
     if template.spec.ephemeral_containers:
         yield forbidden(path.child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template")
