@@ -4,7 +4,6 @@ Upstream: apimachinery `meta/v1` options and `meta/v1/validation`, `internalvers
 `endpoints/handlers/get.go`. A body of DELETE replaces the query's options altogether.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from pinnace.component.http import Request
 from pinnace.machinery import errors, selectors
 from pinnace.machinery.errors import ApiError, BadRequest
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported, required, too_long
+from pinnace.machinery.numbers import parse_int, parse_uint
 
 # Bytes; upstream's bound on what is written into managedFields.
 FIELD_MANAGER_LIMIT_BYTES = 128
@@ -20,8 +20,6 @@ _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _MATCHES = ("Exact", "NotOlderThan", "")
 _POLICIES = ("Foreground", "Background", "Orphan", "nil")
 _FALSE = frozenset({"false", "0"})
-_INT = re.compile(r"^[+-]?[0-9]+$")
-_INT64_MAX = 2**63 - 1
 
 NO_LABELS = selectors.parse_labels("")
 NO_FIELDS = selectors.parse_fields("")
@@ -68,12 +66,10 @@ def _raise(kind: str, found: Iterable[FieldError]) -> None:
 
 
 def _integer(text: str) -> int:
-    if not _INT.match(text):
-        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    value = int(text)
-    if not -_INT64_MAX - 1 <= value <= _INT64_MAX:
-        raise BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
-    return value
+    try:
+        return parse_int(text)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
 
 
 def _boolean(text: str) -> bool:
@@ -246,16 +242,12 @@ def parse_version(text: str) -> int:
     Raises:
         ApiError: it is no number; upstream answers 500 without a reason.
     """
-    if not text:
-        return 0
-    if not text.isascii() or not text.isdigit():
-        raise ApiError(500, "", bad_version_message(text), None)
-    return int(text)
+    try:
+        return parse_uint(text) if text else 0
+    except ValueError as error:
+        raise ApiError(500, "", bad_version_message(text, error), None) from error
 
 
-def bad_version_message(text: str) -> str:
+def bad_version_message(text: str, reason: ValueError) -> str:
     """Say that a resourceVersion is no number."""
-    return (
-        f'invalid resource version: resourceVersion: Invalid value: "{text}": '
-        f'strconv.ParseUint: parsing "{text}": invalid syntax'
-    )
+    return f'invalid resource version: resourceVersion: Invalid value: "{text}": {reason}'

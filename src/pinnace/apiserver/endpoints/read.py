@@ -11,6 +11,7 @@ from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.storage import Page
 from pinnace.component.http import Response
 from pinnace.machinery.errors import BadRequest
+from pinnace.machinery.numbers import parse_uint
 
 
 async def get(scope: Scope) -> Response:
@@ -35,8 +36,11 @@ async def list_(scope: Scope) -> Response:
 async def list_page(scope: Scope, options: ListOptions) -> Page[Any]:
     """Read what a list selects."""
     version = options.resource_version
-    if version and not (version.isascii() and version.isdigit()) and not options.continue_:
-        raise BadRequest(bad_version_message(version))
+    if version and not options.continue_:
+        try:
+            parse_uint(version)
+        except ValueError as error:
+            raise BadRequest(bad_version_message(version, error)) from error
     return await scope.registry.storage.list(
         scope.info.namespace,
         labels=options.labels,

@@ -22,6 +22,7 @@ from pinnace.apiserver.storage import Entry, ResourceStorage
 from pinnace.machinery import errors, timestamps
 from pinnace.machinery.errors import ApiError
 from pinnace.machinery.field import FieldError, Path, invalid
+from pinnace.machinery.numbers import parse_uint
 from pinnace.store.interface import Conflict, KeyExists
 
 T = TypeVar("T", bound=Struct)
@@ -340,10 +341,11 @@ class Registry(Generic[T]):
                 return
             found = [invalid(Path("metadata").child("resourceVersion"), 0, "must be specified for an update")]
             raise errors.invalid(self.resource.group, self.resource.plural, name, found)
-        if not version.isdigit():
-            text = f'strconv.ParseUint: parsing "{version}": invalid syntax'
-            raise ApiError(500, "", f'resourceVersion: Invalid value: "{version}": {text}', None)
-        if int(version) != entry.revision:
+        try:
+            wanted = parse_uint(version)
+        except ValueError as error:
+            raise ApiError(500, "", f'resourceVersion: Invalid value: "{version}": {error}', None) from error
+        if wanted != entry.revision:
             raise self.conflict(name, MODIFIED)
 
     def _prepare_update(self, call: Call, new: T, old: T, entry: Entry[T], subresource: str) -> T:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from pinnace.component.http import DuplexStream, Request, Response, Upgrade, websocket
 from pinnace.machinery import errors, timestamps
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported
+from pinnace.machinery.numbers import parse_int
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _STREAMS = ("All", "Stdout", "Stderr")
@@ -58,9 +59,9 @@ def _number(request: Request, key: str) -> int | None:
     if not text:
         return None
     try:
-        return int(text)
+        return parse_int(text)
     except ValueError as error:
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+        raise errors.BadRequest(str(error)) from error
 
 
 def _faults(numbers: dict[str, int | None], since_time: str, stream: str) -> Iterator[FieldError]:
