@@ -73,7 +73,7 @@ async def this_node(
         yield ThisNode(note=choice.note)
         return
     # gRPC, which only containers need, would cost the others 20 MB.
-    from pinnace.cluster.node_readiness import node_name, wait_ready  # noqa: PLC0415
+    from pinnace.cluster.node_readiness import mark_control_plane, node_name, wait_ready  # noqa: PLC0415
 
     admin = Client(
         InProcessTransport(handler, UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated")))
@@ -84,13 +84,16 @@ async def this_node(
             from pinnace.cluster.simulated_node import simulated_nodes  # noqa: PLC0415
 
             async with simulated_nodes([name], handler, clock, identity.random, version=VERSION) as kubelets:
-                note = choice.note or await wait_ready(admin, name, clock)
-                yield ThisNode(name, note, dict(kubelets))
+                notes = [choice.note, await wait_ready(admin, name, clock)]
+                await mark_control_plane(admin, name)
+                yield ThisNode(name, "; ".join(filter(None, notes)), dict(kubelets))
             return
         from pinnace.cluster.node import NodeFiles, node  # noqa: PLC0415
 
         files = NodeFiles(config.data_dir)
         async with node(files, certificates, handler, clock, identity, VERSION, url) as kubelet:
-            yield ThisNode(name, await wait_ready(admin, name, clock), {name: kubelet})
+            note = await wait_ready(admin, name, clock)
+            await mark_control_plane(admin, name)
+            yield ThisNode(name, note, {name: kubelet})
     except ContainerdError as error:
         raise ClusterError(str(error)) from error

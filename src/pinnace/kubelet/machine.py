@@ -12,6 +12,15 @@ from pinnace.api import core_v1
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
+_MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+# Where machines without DMI have it; upstream's order.
+_SYSTEM_UUIDS = (
+    "/sys/class/dmi/id/product_uuid",
+    "/proc/device-tree/system-id",
+    "/proc/device-tree/vm,uuid",
+    "/etc/machine-id",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
@@ -92,14 +101,18 @@ class LinuxMachine(Machine):
         release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
         machine = platform.machine()
         return core_v1.NodeSystemInfo(
-            machine_id=(_read("/etc/machine-id") or _read("/var/lib/dbus/machine-id")).strip(),
-            system_uuid=_read("/sys/class/dmi/id/product_uuid").strip(),
+            machine_id=_first(_MACHINE_IDS),
+            system_uuid=_first(_SYSTEM_UUIDS),
             boot_id=_read("/proc/sys/kernel/random/boot_id").strip(),
             kernel_version=platform.release(),
             os_image=release.get("PRETTY_NAME", "Linux").strip('"'),
             operating_system="linux",
             architecture=_ARCHITECTURES.get(machine, machine),
         )
+
+
+def _first(paths: tuple[str, ...]) -> str:
+    return next(filter(None, (_read(path).strip() for path in paths)), "")
 
 
 def _read(path: str) -> str:
