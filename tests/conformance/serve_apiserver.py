@@ -59,6 +59,7 @@ async def main(folder: Path, port: int) -> None:
                 ssl_context=server_context(pair, authority.certificate_pem),
                 clock=clock,
             ) as listening,
+            server.accepting(),
         ):
             print("READY", f"https://127.0.0.1:{listening.port}", folder, flush=True)
             await stop.wait()

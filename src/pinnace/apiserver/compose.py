@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from pinnace.api import resources
 from pinnace.api.core_v1 import Pod
+from pinnace.api.flowcontrol_v1 import FlowSchema, PriorityLevelConfiguration
 from pinnace.apiserver.admission import AdmissionChain, Plugin, default_plugins
 from pinnace.apiserver.authentication import (
     Authenticator,
@@ -29,6 +30,8 @@ from pinnace.apiserver.endpoints import scale, subresources
 from pinnace.apiserver.endpoints.reviews import Reviews
 from pinnace.apiserver.endpoints.router import Specials
 from pinnace.apiserver.endpoints.tokens import token_handler
+from pinnace.apiserver.flowcontrol import FlowControl
+from pinnace.apiserver.flowcontrol.metrics import FlowControlCollector
 from pinnace.apiserver.hooks import Hooks
 from pinnace.apiserver.nonresource import NonResourcePaths
 from pinnace.apiserver.openapi import OpenApi
@@ -119,8 +122,19 @@ def api_server(
             hooks=[name for name, _ in hooks.steps()],
         ),
         hooks=hooks,
+        flow_control=_flow_control(config, registries, clock, metrics),
         metrics=metrics,
     )
+
+
+def _flow_control(config: ApiServerConfig, registries: Registries, clock: Clock, metrics: Metrics) -> FlowControl:
+    schemas, levels = (
+        registries.of(resources.by_type(kind)).storage for kind in (FlowSchema, PriorityLevelConfiguration)
+    )
+    seats = config.max_requests_inflight + config.max_mutating_requests_inflight
+    flow_control = FlowControl(schemas, levels, seats, clock)
+    metrics.registry.register(FlowControlCollector(flow_control))
+    return flow_control
 
 
 def _own_specials(issuer: TokenIssuer) -> Specials:

@@ -20,11 +20,13 @@ class ApiServerConfig(Struct, frozen=True, kw_only=True):
     # Admission plug-ins by name: those that are off unless they are asked for, and those that are not wanted.
     enable_admission_plugins: tuple[str, ...] = ()
     disable_admission_plugins: tuple[str, ...] = ()
-    # Requests in flight beyond which further ones are answered 429; 0 sets no bound. Upstream's values.
+    # Requests at work at once; together the seats that priority levels share, 0 and 0 set no bound. Upstream's values.
     max_requests_inflight: int = 400
     max_mutating_requests_inflight: int = 200
     # Seconds until a request that is neither a watch nor a stream is answered 504.
     request_timeout_seconds: float = 60.0
+    # Seconds for which a server that is to stop still serves, with /readyz red.
+    shutdown_delay_seconds: float = 0.0
     # Seconds a watch lasts at least when the client does not say; up to twice as long, at random.
     min_request_timeout_seconds: float = 1800.0
     # Seconds for which events are kept.

@@ -62,6 +62,10 @@ class Registries:
         async with self._storage.running():
             yield
 
+    def end_watches(self) -> None:
+        """End every watch of every kind."""
+        self._storage.end_watches()
+
     async def expire_events(self) -> Never:
         """Delete objects whose kind gives them a time to live, when it is over."""
         async for _ in self._clock.ticker(EXPIRY_PERIOD_SECONDS):

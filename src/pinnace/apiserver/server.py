@@ -9,8 +9,11 @@ apiserver `server/config.go` (the handler chain), `server/genericapiserver.go`.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from pinnace.api import resources
 from pinnace.api.resources import Resource
 from pinnace.apiserver.admission import Admission
 from pinnace.apiserver.authentication import RequestAuthenticator
@@ -22,11 +25,13 @@ from pinnace.apiserver.endpoints.durations import parse_duration
 from pinnace.apiserver.endpoints.impersonation import impersonate, is_impersonating
 from pinnace.apiserver.endpoints.negotiation import negotiate
 from pinnace.apiserver.endpoints.request_info import RequestInfo
-from pinnace.apiserver.endpoints.responses import page_not_found, plain, respond_error
+from pinnace.apiserver.endpoints.responses import compressed, page_not_found, plain, respond_error
 from pinnace.apiserver.endpoints.router import Specials, find_handler, find_resource, is_served_group
 from pinnace.apiserver.endpoints.scope import Scope, Services
-from pinnace.apiserver.flowcontrol import RETRY_AFTER_SECONDS, InFlight, TooManyInFlight, is_long_running
+from pinnace.apiserver.flowcontrol import Flow, FlowControl, Rejected, Turns, is_long_running
+from pinnace.apiserver.flowcontrol.controller import width_of_list
 from pinnace.apiserver.hooks import Hooks
+from pinnace.apiserver.in_flight import MUTATING, READ_ONLY, InFlight, kind_of
 from pinnace.apiserver.nonresource import NonResourcePaths
 from pinnace.apiserver.registries import Registries
 from pinnace.apiserver.registry.store import Admit, Registry
@@ -40,6 +45,9 @@ from pinnace.machinery import errors
 from pinnace.machinery.errors import ApiError, ServiceUnavailable
 from pinnace.store.interface import StoreError, Unavailable
 
+# Seconds that a write may take at most, and after which a refused client should try again: upstream's values.
+MUTATING_SECONDS = 34.0
+RETRY_AFTER_SECONDS = 1
 _log = get_logger("apiserver")
 _NO_CACHE = ("Cache-Control", "no-cache, private")
 
@@ -60,6 +68,7 @@ class ApiServer(Services):
         specials: Specials,
         paths: NonResourcePaths,
         hooks: Hooks,
+        flow_control: FlowControl,
         metrics: Metrics,
     ) -> None:
         self.config = config
@@ -74,8 +83,10 @@ class ApiServer(Services):
         self._specials = specials
         self._paths = paths
         self._hooks = hooks
-        self._in_flight = InFlight(config.max_requests_inflight, config.max_mutating_requests_inflight)
-        self._counted = _Counted(metrics)
+        self.turns = Turns(clock)
+        self._flow_control = flow_control
+        self._in_flight = InFlight(clock)
+        self._counted = _Counted(metrics, self._in_flight)
         self._ready = asyncio.Event()
 
     # ── life ──
@@ -93,6 +104,22 @@ class ApiServer(Services):
                     yield self
                 finally:
                     self._paths.set_stopping()
+
+    @asynccontextmanager
+    async def accepting(self) -> AsyncIterator[None]:
+        """Take requests while the block lasts, and end in order: enter it inside the block of whatever listens.
+
+        In the end /readyz turns red while requests are still served, so that load balancers look elsewhere
+        (`shutdown_delay_seconds`); then watches end, what comes is refused, and what is at work gets its answer.
+        """
+        try:
+            yield
+        finally:
+            self._paths.set_stopping()
+            await self.clock.sleep(self.config.shutdown_delay_seconds)
+            self._registries.end_watches()
+            if not await self._in_flight.close(self.config.request_timeout_seconds):
+                _log.warning("requests were still at work when the server stopped", counts=dict(self._in_flight.counts))
 
     # ── services of handlers ──
 
@@ -114,27 +141,46 @@ class ApiServer(Services):
         """Answer a request; never raises but for cancellation."""
         with self.clock.hold("a request to the API server"):
             info = request_info.parse(request)
+            way = _Way(request, info)
             begun = self.clock.monotonic()
-            answer = await self._answer(request, info)
-            self._counted.count(request, info, answer.status, self.clock.monotonic() - begun)
+            answer = await self._answer(way)
+            self._counted.count(info, answer.status, self.clock.monotonic() - begun)
         audit_id = request.headers.get("Audit-ID") or self.identity.uid()
-        fields = (("Audit-Id", audit_id),) if "Cache-Control" in answer.headers else (("Audit-Id", audit_id), _NO_CACHE)
-        headers = answer.headers.extended(*fields)
+        fields = (("Audit-Id", audit_id), *(way.flow.headers if way.flow is not None else ()))
+        headers = answer.headers.extended(*fields, *(() if "Cache-Control" in answer.headers else (_NO_CACHE,)))
         if isinstance(answer, Upgrade):
             return Upgrade(headers, answer.run, answer.status)
         return Response(answer.status, headers, answer.body)
 
-    async def _answer(self, request: Request, info: RequestInfo) -> Response | Upgrade:
+    async def _answer(self, way: "_Way") -> Response | Upgrade:
+        request, info = way.request, way.info
+        kind = kind_of(info)
+        if self._in_flight.is_closed:
+            return respond_error(request, _shutting_down())
+        if is_long_running(info):
+            return await self._served(way, None)
+        self._in_flight.enter(kind)
         try:
             # A plain get never waits; a timer for it would cost more than the answer.
-            if is_long_running(info) or (info.verb == "get" and not request.query and not info.subresource):
-                return await self._filtered(request, info)
-            async with self.clock.timeout(_timeout_seconds(request, self.config.request_timeout_seconds)):
-                return await self._filtered(request, info)
+            if info.verb == "get" and not request.query and not info.subresource:
+                return await self._served(way, None)
+            limit = self.config.request_timeout_seconds if kind == READ_ONLY else MUTATING_SECONDS
+            return await self._served(way, limit)
+        finally:
+            self._in_flight.leave(kind)
+
+    async def _served(self, way: "_Way", limit_seconds: float | None) -> Response | Upgrade:
+        """Return the answer, or the Status of whatever went wrong."""
+        request, info = way.request, way.info
+        try:
+            if limit_seconds is None:
+                return await self._filtered(way)
+            async with self.clock.timeout(_timeout_seconds(request, limit_seconds)):
+                return await self._filtered(way)
         except ApiError as error:
             return respond_error(request, error)
-        except TooManyInFlight:
-            text = "Too many requests, please try again later.\n"
+        except Rejected:
+            text = "Too many requests, please try again later."
             return plain(429, text, ("Retry-After", str(RETRY_AFTER_SECONDS)))
         except TimeoutError:
             late = errors.timeout("request did not complete within the allotted timeout")
@@ -146,15 +192,38 @@ class ApiServer(Services):
             _log.exception("request failed", verb=info.verb, path=info.path)
             return respond_error(request, errors.internal(f"{type(failure).__name__}: {failure}"))
 
-    async def _filtered(self, request: Request, info: RequestInfo) -> Response | Upgrade:
+    async def _filtered(self, way: "_Way") -> Response | Upgrade:
+        request, info = way.request, way.info
         user = await self._authenticator.authenticate(request)
         if is_impersonating(request):
             user = await impersonate(request, info, user, self.authorizer)
-        with self._in_flight.admit(info, user):
-            await check(self.authorizer, user, info, request)
-            if not info.is_resource:
-                return await self._paths.handle(request, user)
-            return await self._on_resource(request, info, user)
+        is_long = is_long_running(info)
+        if is_long and info.verb != "watch":
+            return await self._allowed(request, info, user)
+        flow = way.flow = self._flow_control.classify(info, user)
+        if flow is None or is_long:
+            return await self._allowed(request, info, user)
+        width = self._width(request, info)
+        await self._flow_control.seat(flow, width)
+        try:
+            return await self._allowed(request, info, user)
+        finally:
+            self._flow_control.give_back(flow, width)
+
+    def _width(self, request: Request, info: RequestInfo) -> int:
+        """Return how many seats a request takes: a list more, the more objects it has to look at."""
+        if info.verb != "list":
+            return 1
+        resource = resources.by_path(info.group, info.version, info.resource)
+        count = len(self._registries.of(resource).storage) if resource is not None else 0
+        limit = request.param("limit") if request.query else ""
+        return width_of_list(min(count, int(limit) or count) if limit.isascii() and limit.isdigit() else count)
+
+    async def _allowed(self, request: Request, info: RequestInfo, user: UserInfo) -> Response | Upgrade:
+        await check(self.authorizer, user, info, request)
+        if not info.is_resource:
+            return await self._paths.handle(request, user)
+        return await self._on_resource(request, info, user)
 
     async def _on_resource(self, request: Request, info: RequestInfo, user: UserInfo) -> Response | Upgrade:
         if not is_served_group(info.group):
@@ -174,11 +243,27 @@ class ApiServer(Services):
         if registry.strategy.deprecation:
             scope.warnings.append(registry.strategy.deprecation)
         try:
-            return await handler(scope)
+            answer = await handler(scope)
         except ApiError as error:
             if scope.warnings:
                 return respond_error(request, error, scope.warnings)
             raise
+        return answer if isinstance(answer, Upgrade) else await compressed(request, answer)
+
+
+@dataclass(slots=True)
+class _Way:
+    """A request on its way through the filters, and what has been learnt of it."""
+
+    request: Request
+    info: RequestInfo
+    flow: Flow | None = None
+
+
+def _shutting_down() -> ApiError:
+    error = ServiceUnavailable("apiserver is shutting down")
+    error.details = errors.Details(retry_after_seconds=1)
+    return error
 
 
 def _timeout_seconds(request: Request, limit: float) -> float:
@@ -204,7 +289,10 @@ def _of_store(failure: StoreError) -> ApiError:
 class _Counted:
     """The request metrics, with their label values looked up once."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, in_flight: InFlight) -> None:
+        current = metrics.gauge("apiserver_current_inflight_requests", "Requests at work, by kind.", ("request_kind",))
+        for kind in (READ_ONLY, MUTATING):
+            current.labels(kind).set_function(partial(in_flight.counts.__getitem__, kind))
         self._total = metrics.counter(
             "apiserver_request_total",
             "Requests answered.",
@@ -215,9 +303,8 @@ class _Counted:
         )
         self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
 
-    def count(self, request: Request, info: RequestInfo, code: int, seconds: float) -> None:
+    def count(self, info: RequestInfo, code: int, seconds: float) -> None:
         """Count one answer."""
-        del request
         key = (info.verb, info.group, info.version, info.resource, info.subresource, str(code))
         children = self._children.get(key)
         if children is None:

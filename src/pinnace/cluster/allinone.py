@@ -82,7 +82,7 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                 metrics=metrics,
             )
             context = certificates.serving(lambda pki: pki.server)
-            async with server.running(), _listening(config, server.handle, context, clock):
+            async with server.running(), _listening(config, server.handle, context, clock), server.accepting():
                 url = server_url(config)
 
                 def write_kubeconfig(pki: ClusterPki) -> None:

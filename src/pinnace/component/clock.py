@@ -16,8 +16,15 @@ import random
 import time
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from contextvars import ContextVar, Token
 from typing import Protocol, Self
 
@@ -109,6 +116,10 @@ class Clock(Protocol):
         Sleeping on the clock inside the hold's `with` block suspends it. `what` names the kind of work ("workqueue deployment"); it is printed when a cluster does not settle.
         """
 
+    @abstractmethod
+    def waiting(self) -> AbstractContextManager[object]:
+        """Say within the block that the running code waits for others, under a `timeout`: the holds it is in do not count."""
+
 
 class _Ticking(Clock, Protocol):
     """The ticker and the jitter, which both clocks build on their own `sleep` and source of chance."""
@@ -153,6 +164,9 @@ class RealClock(_Ticking):
 
     def hold(self, what: str) -> Hold:  # noqa: ARG002
         return _NOTHING_HELD
+
+    def waiting(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 class _Timer:
@@ -203,16 +217,11 @@ class VirtualClock(_Ticking):
                 woken.set_result(None)
 
         timer = self._schedule(seconds, wake)
-        # Someone who sleeps inside a hold waits for time itself: standing still for him would be for ever.
-        holds = _entered.get()
-        for hold in holds:
-            hold.suspend()
         try:
-            await woken
+            with self.waiting():
+                await woken
         finally:
             timer.callback = None
-            for hold in holds:
-                hold.resume()
             for hold in waking:
                 hold.release()
 
@@ -232,6 +241,18 @@ class VirtualClock(_Ticking):
     def hold(self, what: str) -> Hold:
         self.count_hold(what, 1)
         return Hold(what, self)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        # Someone who waits inside a hold waits for time itself: standing still for him would be for ever.
+        holds = _entered.get()
+        for hold in holds:
+            hold.suspend()
+        try:
+            yield
+        finally:
+            for hold in holds:
+                hold.resume()
 
     def held(self) -> dict[str, int]:
         """Return what is going on now: kind of work → count."""

@@ -13,6 +13,9 @@ from pinnace.component.http import Response
 from pinnace.machinery.errors import BadRequest
 from pinnace.machinery.numbers import parse_uint
 
+# Objects in a list from which on rendering it takes long enough to be done in turns.
+WIDE_OBJECTS = 500
+
 
 async def get(scope: Scope) -> Response:
     """Answer with one object."""
@@ -30,7 +33,11 @@ async def get(scope: Scope) -> Response:
 async def list_(scope: Scope) -> Response:
     """Answer with a list or a page of one."""
     options = list_options(scope.request, scope.convert_label, watch=False)
-    return present_page(scope, await list_page(scope, options))
+    page = await list_page(scope, options)
+    if len(page.entries) < WIDE_OBJECTS:
+        return present_page(scope, page)
+    async with scope.services.turns.turn():
+        return present_page(scope, page)
 
 
 async def list_page(scope: Scope, options: ListOptions) -> Page[Any]:

@@ -8,6 +8,7 @@ from pinnace.apiserver.endpoints.field_manager import FieldManager
 from pinnace.apiserver.endpoints.negotiation import Output
 from pinnace.apiserver.endpoints.options import FIELD_MANAGER_LIMIT_BYTES, WriteOptions
 from pinnace.apiserver.endpoints.request_info import RequestInfo
+from pinnace.apiserver.flowcontrol.turns import Turns
 from pinnace.apiserver.registry.store import Admit, Call, Registry
 from pinnace.apiserver.registry.strategy import Context, Objects
 from pinnace.component.clock import Clock
@@ -29,6 +30,7 @@ class Services(Protocol):
     clock: Clock
     identity: Identity
     objects: Objects
+    turns: Turns
 
     def registry(self, resource: Resource) -> Registry[Any]:
         """Return the registry of a kind."""

@@ -69,8 +69,12 @@ class Storage(Progress):
                 try:
                     yield
                 finally:
-                    for storage in self._resources.values():
-                        storage.end_watches()
+                    self.end_watches()
+
+    def end_watches(self) -> None:
+        """End every watch of every resource."""
+        for storage in self._resources.values():
+            storage.end_watches()
 
     def newest(self) -> int:
         return self._store.status().revision
@@ -85,8 +89,9 @@ class Storage(Progress):
             return
         try:
             async with self._clock.timeout(FRESHNESS_SECONDS):
-                while self.newest() < revision:
-                    await self._moved.wait()
+                with self._clock.waiting():
+                    while self.newest() < revision:
+                        await self._moved.wait()
         except TimeoutError as error:
             message = f"Too large resource version: {revision}, current: {self.newest()}"
             cause = errors.Cause("ResourceVersionTooLarge", "Too large resource version")
