@@ -10,7 +10,7 @@ import pytest
 
 from pinnace.component.clock import RealClock
 from pinnace.component.http import BodyTooLarge, Headers, Request, Response, Upgrade
-from pinnace.component.http import server as server_module
+from pinnace.component.http import server_connection as server_module
 from pinnace.component.http.server import Limits, serve
 from pinnace.component.tls import CertificateAuthority, certificate_facts, client_context, server_context, use_key_pair
 
