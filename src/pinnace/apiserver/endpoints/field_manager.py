@@ -5,15 +5,16 @@ remembered by the spec, a write that changes no field hands back the entries it 
 apimachinery `util/managedfields/internal/{fieldmanager,skipnonapplied,structuredmerge}.go`.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from pinnace.api import codec, field_schema, resources
 from pinnace.api.meta_v1 import ManagedFieldsEntry
-from pinnace.api.resources import Resource
+from pinnace.api.resources import Resource, StructType
 from pinnace.apiserver.endpoints.field_reset import ownable
 from pinnace.apiserver.endpoints.managed_entries import Entries, decode, encode, is_reset, with_entries
 from pinnace.machinery import timestamps
@@ -24,6 +25,7 @@ from pinnace.machinery.managedfields import (
     Applied,
     Manager,
     Owned,
+    Tree,
     Write,
     after_update,
     apply,
@@ -36,17 +38,33 @@ from pinnace.machinery.memo import Memo
 BEFORE_FIRST_APPLY = "before-first-apply"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a path writes: objects of a type in a version, of whose fields some can be owned."""
+
+    type: StructType
+    api_version: str
+    subresource: str
+    ownable: Callable[[Tree], Tree]
+
+    @property
+    def kind(self) -> str:
+        return self.type.__name__
+
+
+@cache
+def place_of(resource: Resource, subresource: str) -> Place:
+    """Return what the path of a resource, or of a part of it, writes."""
+    return Place(resource.type, resource.api_version, subresource, ownable(resource, subresource))
+
+
 class FieldManager:
     """Tracks one write by one manager; called with the new and the stored object (None: there is none)."""
 
-    __slots__ = ("_api_version", "_cls", "_manager", "_now", "_resource", "_subresource")
+    __slots__ = ("_manager", "_now", "place")
 
-    def __init__(self, resource: Resource, subresource: str, manager: str, now: float) -> None:
-        assert resource.type is not None
-        self._cls: type[msgspec.Struct] = resource.type
-        self._api_version = resource.api_version
-        self._resource = resource
-        self._subresource = subresource
+    def __init__(self, place: Place, manager: str, now: float) -> None:
+        self.place = place
         self._manager = manager
         self._now = now
 
@@ -56,7 +74,7 @@ class FieldManager:
         if old is None:
             return self._created(new, sent)
         stored: Entries | None = old.metadata.managed_fields
-        if not self._subresource and is_reset(sent):
+        if not self.place.subresource and is_reset(sent):
             return with_entries(new, None)
         managers = self._managers(sent, stored)
         if not managers:
@@ -68,7 +86,7 @@ class FieldManager:
     @property
     def root(self) -> StructNode:
         """What is known of the fields of the kind."""
-        return field_schema.root(self._cls)
+        return field_schema.root(self.place.type)
 
     def apply(self, stored: Entries | None, live: Any, config: Any, *, force: bool) -> Applied:
         """Lay a checked configuration over the tree of a stored object, or an empty one where there is none.
@@ -77,14 +95,14 @@ class FieldManager:
             Conflicts: others own what it changes.
         """
         managers = self._managers(None, stored)
-        if not managers and live != (nothing := codec.to_tree(_EMPTY(self._cls))):
+        if not managers and live != (nothing := codec.to_tree(_EMPTY(self.place.type))):
             first = replace(self._write(UPDATE), manager=self._named(UPDATE, BEFORE_FIRST_APPLY))
             managers = dict(after_update(managers, self.root.differences(nothing, live), first))
         return apply(managers, self.root, live, config, self._write(APPLY), force=force)
 
     def _managers(self, sent: Entries | None, stored: Entries | None) -> dict[Manager, Owned]:
         """Return the owners that a client sent, or the stored ones when it sent none or nonsense."""
-        if sent and sent != stored and not self._subresource:
+        if sent and sent != stored and not self.place.subresource:
             try:
                 return self._known(decode(sent))
             except ValueError:
@@ -96,18 +114,18 @@ class FieldManager:
 
     def _known(self, managers: dict[Manager, Owned]) -> dict[Manager, Owned]:
         """Drop the owners of fields of a version that the kind does not have, or has no longer."""
-        if all(owned.api_version == self._api_version for owned in managers.values()):
+        if all(owned.api_version == self.place.api_version for owned in managers.values()):
             return managers
-        kind = self._cls.__name__
+        kind = self.place.kind
         return {
             manager: owned
             for manager, owned in managers.items()
-            if owned.api_version == self._api_version or resources.by_kind(owned.api_version, kind) is not None
+            if owned.api_version == self.place.api_version or resources.by_kind(owned.api_version, kind) is not None
         }
 
     def _created(self, new: Any, sent: Entries | None) -> Any:
         write = self._write(UPDATE)
-        change = self.root.compare(_EMPTY(self._cls), new)
+        change = self.root.compare(_EMPTY(self.place.type), new)
         if sent:
             return with_entries(new, encode(after_update(self._managers(sent, None), change, write), sent))
         taken = write.ownable(change.changed or NOTHING)
@@ -116,23 +134,23 @@ class FieldManager:
         entry = ManagedFieldsEntry(
             manager=self._manager,
             operation=UPDATE,
-            api_version=self._api_version,
+            api_version=self.place.api_version,
             time=write.time,
             fields_type="FieldsV1",
             fields_v1=Raw(sets.encode(taken)),
-            subresource=self._subresource,
+            subresource=self.place.subresource,
         )
         return with_entries(new, (entry,))
 
     def _named(self, operation: str, name: str) -> Manager:
-        return Manager(operation, name, "" if operation == APPLY else self._api_version, self._subresource)
+        return Manager(operation, name, "" if operation == APPLY else self.place.api_version, self.place.subresource)
 
     def _write(self, operation: str) -> Write:
         return Write(
             self._named(operation, self._manager),
-            self._api_version,
+            self.place.api_version,
             timestamps.format(self._now),
-            ownable(self._resource, self._subresource),
+            self.place.ownable,
         )
 
 

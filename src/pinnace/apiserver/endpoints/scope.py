@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pinnace.api.resources import Resource
-from pinnace.apiserver.endpoints.field_manager import FieldManager
+from pinnace.apiserver.endpoints.field_manager import FieldManager, Place, place_of
 from pinnace.apiserver.endpoints.negotiation import Output
 from pinnace.apiserver.endpoints.options import FIELD_MANAGER_LIMIT_BYTES, WriteOptions
 from pinnace.apiserver.endpoints.request_info import RequestInfo
@@ -93,10 +93,10 @@ class Scope:
             raise BadRequest(selectable.unknown(label))
         return label, value
 
-    def field_manager(self, options: WriteOptions, now: float) -> FieldManager:
-        """Return what tracks a write by the manager that the request names."""
+    def field_manager(self, options: WriteOptions, now: float, place: Place | None = None) -> FieldManager:
+        """Return what tracks a write by the manager that the request names; the place is the path's, unless given."""
         manager = options.field_manager or default_manager(self.request)
-        return FieldManager(self.resource, self.info.subresource, manager, now)
+        return FieldManager(place or place_of(self.resource, self.info.subresource), manager, now)
 
     def manage(self, call: Call, options: WriteOptions) -> None:
         """Let a write keep managedFields."""

@@ -17,6 +17,7 @@ from pinnace.api import codec
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.api.resources import Resource
 from pinnace.apiserver.registry import metadata
+from pinnace.apiserver.registry.managed_times import without_new_times
 from pinnace.apiserver.registry.strategy import Begun, Context, Part, Strategy, take_only_status
 from pinnace.apiserver.storage import Entry, ResourceStorage
 from pinnace.machinery import errors, timestamps
@@ -365,7 +366,7 @@ class Registry(Generic[T]):
         if counts is not None and counts(new, old):
             meta = new.metadata  # type: ignore[attr-defined]
             new = replace(new, metadata=replace(meta, generation=old.metadata.generation + 1))  # type: ignore[attr-defined]
-        return new
+        return without_new_times(new, old)
 
     def _validate_update(self, call: Call, new: T, old: T, subresource: str) -> None:
         strategy = self.strategy

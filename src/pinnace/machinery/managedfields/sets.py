@@ -42,7 +42,7 @@ def decode(data: bytes) -> Tree:
         tree = json.decode(data) if data else {}
     except (DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
-    fields = _checked(tree or {}, 0)
+    fields = _checked({} if tree is None else tree, 0)
     if len(_known) >= _KNOWN_LIMIT:
         del _known[next(iter(_known))]
     _known[data] = fields

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from pinnace.api.resources import Resource
 from pinnace.apiserver.endpoints.body import has_no_duplicates
+from pinnace.apiserver.endpoints.field_manager import Place
 from pinnace.machinery.codec import yaml as yaml_codec
 from pinnace.machinery.codec.parsed import Parsed
 from pinnace.machinery.errors import ApiError, BadRequest
@@ -66,14 +66,14 @@ def complain(parsed: Parsed, validation: str) -> list[str]:
     return [line.strip() for line in text.removeprefix(_UNMARSHAL).splitlines()]
 
 
-def check(tree: Mapping[str, Any], resource: Resource, root: Node) -> None:
+def check(tree: Mapping[str, Any], place: Place, root: Node) -> None:
     """Check that a configuration is one of its kind.
 
     Raises:
         BadRequest: it is of another kind, or names owners of fields.
         ApiError: it does not fit the schema.
     """
-    if (tree.get("apiVersion"), tree.get("kind")) != (resource.api_version, resource.kind):
+    if (tree.get("apiVersion"), tree.get("kind")) != (place.api_version, place.kind):
         raise BadRequest(f"invalid object type: {_kind_text(tree)}")
     metadata = tree.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("managedFields"), list):
