@@ -4,6 +4,7 @@ import pytest
 from tests.support.kind_rules import DROP, Rules
 
 from pinnace.apiserver.registry.batch import index_ranges, job
+from pinnace.apiserver.registry.go_struct import go_struct
 from pinnace.apiserver.registry.strategy import Context
 from pinnace.component.http import UserInfo
 
@@ -673,3 +674,26 @@ def test_jobs_are_selected_by_successes():
     selectable = Rules("jobs").strategy.selectable
     assert selectable.fields["status.successful"](Rules("jobs").make({"status.succeeded": 2})) == "2"
     assert selectable.unknown("spec.x") == 'field label "spec.x" not supported for Job'
+
+
+def test_pod_spec_is_quoted_as_go_has_it():
+    """What a pod shares of its host is part of its security context inside upstream, and fields stand in Go's order."""
+    spec = Rules("jobs").make({"spec.template.spec.hostNetwork": True}).spec.template.spec
+    shown = go_struct(spec)
+    assert list(shown["SecurityContext"])[:6] == [
+        "HostNetwork",
+        "HostPID",
+        "HostIPC",
+        "ShareProcessNamespace",
+        "HostUsers",
+        "SELinuxOptions",
+    ]
+    assert shown["SecurityContext"]["HostNetwork"] is True
+    names = list(shown)
+    assert "HostNetwork" not in names
+    assert names[names.index("Subdomain") : names.index("Tolerations")] == [
+        "Subdomain",
+        "SetHostnameAsFQDN",
+        "Affinity",
+        "SchedulerName",
+    ]
