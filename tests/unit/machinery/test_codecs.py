@@ -7,6 +7,7 @@ import re
 import pytest
 
 from pinnace.machinery.codec import json, yaml
+from pinnace.machinery.codec.depth import DEPTH_LIMIT, is_shallow
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,13 @@ from pinnace.machinery.codec import json, yaml
         (b"{} trailing", "invalid character 't' after top-level value"),
         (b"not json", "invalid character 'o' in literal null (expecting 'u')"),
         (b'{"a":NaN}', "invalid character 'N' looking for beginning of value"),
+        (b'{"a":1e999}', "json: cannot unmarshal number 1e999 into Go value of type float64"),
+        (b'{"a":' + b"9" * 5000 + b"}", f"json: cannot unmarshal number {'9' * 1000} into Go value of type float64"),
     ],
 )
 def test_json_errors_are_gos(text, message):
     """The words that clients know."""
-    with pytest.raises(ValueError, match=r"JSON|invalid character") as error:
+    with pytest.raises(ValueError, match=r"JSON|invalid character|cannot unmarshal") as error:
         json.parse(text)
     assert str(error.value) == message
 
@@ -44,10 +47,46 @@ def test_json_names_duplicates_in_the_order_of_the_text():
     assert parsed.duplicates == ('duplicate field "d.x"', 'duplicate field "d"')
 
 
-def test_json_nesting_is_bounded():
+@pytest.mark.parametrize("levels", [DEPTH_LIMIT + 2, 990, 100_000], ids=["over", "as deep as Python reads", "deep"])
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"[", b"]"), (b'{"a":', b"}"), (b'{"a":1,"a":', b"}")], ids=["lists", "maps", "twice"]
+)
+def test_json_nesting_is_bounded(levels, before, after):
     """A text that is nothing but brackets is refused, not a crash."""
     with pytest.raises(ValueError, match="exceeded max depth"):
-        json.parse(b"[" * 100_000 + b"]" * 100_000)
+        json.parse(before * levels + b"0" + after * levels)
+
+
+def test_json_reads_what_is_as_deep_as_it_may_be():
+    """The bound itself is taken, and by the test on bytes too."""
+    data = b"[" * DEPTH_LIMIT + b"]" * DEPTH_LIMIT
+    assert json.parse(data).tree
+    assert is_shallow(data)
+    assert is_shallow(b"[" + b",".join([b'{"a":{}}'] * 1000) + b"]")
+    assert not is_shallow(b"[" * 201 + b"]" * 201)
+    assert not is_shallow(b"[" * 1000)
+
+
+def test_json_surrogate_halves_become_the_replacement_character():
+    """What could not be encoded again is read as Go reads it, keys that stand twice included."""
+    parsed = json.parse(b'{"\\ud800":["a\\udfffb"],"k":1,"k":2,"\\ud83d\\ude00":"\\ud83d\\ude00"}')
+    assert parsed.tree == {"\ufffd": ["a\ufffdb"], "k": 2, "\U0001f600": "\U0001f600"}
+    assert parsed.duplicates == ('duplicate field "k"',)
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        pytest.param(b'"m":{"k%d":1}', 1, id="one map of many"),
+        pytest.param(b'"a":{"b":%d}', 1, id="the same map"),
+        pytest.param(b'"a":%d', 1, id="the same key"),
+        pytest.param(b'"k%d":{"a":1,"a":2}', json.COMPLAINTS_LIMIT, id="each its own"),
+    ],
+)
+def test_json_says_a_bounded_number_of_duplicates(part, found):
+    """Each is named once, and at most a hundred are."""
+    parsed = json.parse(b"{" + b",".join(part % number if b"%d" in part else part for number in range(1000)) + b"}")
+    assert len(parsed.duplicates) == found
 
 
 @pytest.mark.parametrize(
@@ -60,6 +99,14 @@ def test_json_nesting_is_bounded():
         (b"1: a\ntrue: b\n", {"1": "a", "true": "b"}),
         (b"base: &b {x: 1}\nuse:\n  <<: *b\n  z: 2\n", {"base": {"x": 1}, "use": {"x": 1, "z": 2}}),
         (b"a: n\ny: 'y'\n", {"a": False, "true": "y"}),
+        (b"l: &l [a, b]\nm: *l\n", {"l": ["a", "b"], "m": ["a", "b"]}),
+        (b"<<: [{a: 1, b: 1}, {a: 2, c: 2}]\nb: 3\n", {"a": 1, "b": 3, "c": 2}),
+        (b"0644: a\n'1': b\n~: c\n", {"0644": "a", "1": "b", "~": "c"}),
+        (b"s: !!str 1\ni: !!int '2'\nq: '3'\n! x: !u z\n", {"s": "1", "i": 2, "q": "3", "x": "z"}),
+        (b"--- |\n  text\n", "text\n"),
+        (b"", None),
+        (b"# nothing\n", None),
+        (b"? a\n? b\n", {"a": None, "b": None}),
     ],
 )  # fmt: skip
 def test_yaml_reads_what_json_can_say(text, tree):
@@ -94,3 +141,42 @@ def test_yaml_errors_name_the_line_as_upstream_counts(text, complaint):
     """A broken text says where; what the scanner stopped at is counted from 1, the rest from 0."""
     with pytest.raises(ValueError, match=re.escape(complaint)):
         yaml.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[" * 100_000, "exceeded max depth"),
+        (b"{a: " * 100_000, "exceeded max depth"),
+        (b"- " * 100_000, "exceeded max depth"),
+        (b"? " * 100_000, "exceeded max depth"),
+        (b"a: &a " + b"x" * 10_000 + b"\nb: [" + b"*a," * 1000 + b"]", "excessive aliasing"),
+        (b"a: &a {" + b"x: 1, y: 1, " * 20 + b"}\nb: {<<: [" + b"*a," * 10_000 + b"]}", "excessive aliasing"),
+        (b"a: &a [*a]", "value contains itself"),
+        (b"a: *b", "unknown anchor 'b' referenced"),
+        (b"a: !!float 1e999", "unsupported value: +Inf"),
+        (b"a: -.inf", "unsupported value: -.inf"),
+        (b"a: !!int ''", "invalid literal"),
+        (b"a: " + b"1" * 1001, "too many digits"),
+        (b"[a]: b", "line 1: a key that is no scalar"),
+        (b"a: 1\n---\nb: 2\n", "expected a single document"),
+        (b"<<: 1", "map merge requires map"),
+        (b"\xff\xfe\xff", "yaml: "),
+        (b"a: \xff", "yaml: "),
+    ],
+    ids=lambda value: None if isinstance(value, str) else repr(value[:20]),
+)
+def test_yaml_refuses_what_is_too_much_or_no_json(data, message):
+    """Depth, aliases of any kind and values that JSON has not are errors, and no crash of the process."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        yaml.parse(data)
+
+
+def test_yaml_reads_what_is_as_deep_as_it_may_be():
+    """The bound itself is taken."""
+    assert yaml.parse(b"[" * DEPTH_LIMIT + b"]" * DEPTH_LIMIT).tree
+
+
+def test_yaml_streams_give_each_document():
+    """Empty documents are left out."""
+    assert list(yaml.parse_all(b"a: 1\n---\n---\n- b\n...\n")) == [{"a": 1}, ["b"]]

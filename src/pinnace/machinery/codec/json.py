@@ -1,18 +1,25 @@
 """JSON to a plain tree, as sigs.k8s.io/json reads it: errors in the words of Go's decoder, duplicate keys reported.
 
 Of two values under one key the later counts, and of two maps the keys of both. NaN and Infinity, which Python would accept, are
-refused; so is nesting deeper than Python's reader goes.
+refused, and so are numbers beyond a float and nesting over the limit; halves of surrogate pairs, which no encoder could write, become U+FFFD.
+Invariant: the time is linear in the size of the text, whatever stands in it twice.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NoReturn
 
+from pinnace.machinery.codec.depth import TOO_DEEP, check_depth
 from pinnace.machinery.codec.parsed import Parsed
 from pinnace.machinery.field import go_quoted
 
 # Complaints about one text; further ones would help nobody. Upstream's bound.
 COMPLAINTS_LIMIT = 100
+# Digits of an integer that is read as one: far more than 64 bits need, and few enough for Python.
+_INTEGER_DIGITS = 1000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Object(dict[str, Any]):
@@ -35,12 +42,21 @@ def parse(data: bytes) -> Parsed:
     if text.startswith("\ufeff"):
         raise ValueError("invalid character 'ï' looking for beginning of value")
     try:
-        tree = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        tree = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_float,
+        )
     except json.JSONDecodeError as error:
         raise ValueError(_go_message(text, error)) from error
     except RecursionError as error:
-        raise ValueError("exceeded max depth") from error
-    return Parsed(tree, tuple(dict.fromkeys(_duplicates(tree, "")))[:COMPLAINTS_LIMIT])
+        raise ValueError(TOO_DEEP) from error
+    check_depth(tree)
+    if "\\u" in text:
+        tree = _without_surrogates(tree)
+    return Parsed(tree, tuple(islice(_each_once(_duplicates(tree, "")), COMPLAINTS_LIMIT)))
 
 
 def members(tree: dict[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -54,10 +70,49 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return plain
     out = _Object()
     out.pairs = pairs
+    merged: set[str] = set()
     for key, value in pairs:
         old = out.get(key)
-        out[key] = {**old, **value} if isinstance(value, dict) and isinstance(old, dict) else value
+        if not (isinstance(value, dict) and isinstance(old, dict)):
+            out[key] = value
+            merged.discard(key)
+            continue
+        if key not in merged:
+            # The first one stays as it was read; from then on its copy grows.
+            merged.add(key)
+            out[key] = dict(old)
+        out[key].update(value)
     return out
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) <= _INTEGER_DIGITS else _float(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in {float("inf"), float("-inf")}:
+        raise ValueError(f"json: cannot unmarshal number {text[:_INTEGER_DIGITS]} into Go value of type float64")
+    return value
+
+
+def _without_surrogates(tree: Any) -> Any:
+    """Return a tree whose texts can be encoded."""
+    if isinstance(tree, str):
+        return _SURROGATE.sub("\ufffd", tree)
+    if isinstance(tree, list):
+        return [_without_surrogates(item) for item in tree]
+    if isinstance(tree, dict):
+        return _object([(_SURROGATE.sub("\ufffd", key), _without_surrogates(value)) for key, value in members(tree)])
+    return tree
+
+
+def _each_once(texts: Iterator[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for text in texts:
+        if text not in seen:
+            seen.add(text)
+            yield text
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -69,14 +124,15 @@ def _duplicates(tree: Any, path: str) -> Iterator[str]:
     if isinstance(tree, dict):
         seen = set()
         for key, value in members(tree):
-            at = f"{path}.{key}" if path else key
             if key in seen:
-                yield duplicate_field(at)
+                yield duplicate_field(f"{path}.{key}" if path else key)
             seen.add(key)
-            yield from _duplicates(value, at)
+            if isinstance(value, dict | list):
+                yield from _duplicates(value, f"{path}.{key}" if path else key)
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
-            yield from _duplicates(value, f"{path}[{index}]")
+            if isinstance(value, dict | list):
+                yield from _duplicates(value, f"{path}[{index}]")
 
 
 def duplicate_field(path: str) -> str:
