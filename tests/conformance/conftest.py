@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.clusters import RunningCluster, running_cluster
-from support.kubectl import Kubectl, installed, kubectl_1_20
+from support.kubectl import Kubectl, program_of
 from support.namespaces import fresh_namespace
 
 
@@ -23,14 +23,21 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningClust
 @pytest.fixture(params=["path", "1.20"])
 def kubectl(request: pytest.FixtureRequest, simulated: RunningCluster) -> Iterator[Kubectl]:
     """Each kubectl in a namespace of the test's own."""
-    with fresh_namespace(_program(request.param), simulated) as bound:
+    with fresh_namespace(program_of(request.param), simulated) as bound:
         yield bound
 
 
 @pytest.fixture
 def kubectl_now(simulated: RunningCluster) -> Iterator[Kubectl]:
     """The kubectl on PATH in a namespace of the test's own."""
-    with fresh_namespace(_program("path"), simulated) as bound:
+    with fresh_namespace(program_of("path"), simulated) as bound:
+        yield bound
+
+
+@pytest.fixture
+def kubectl_old(simulated: RunningCluster) -> Iterator[Kubectl]:
+    """kubectl 1.20 in a namespace of the test's own."""
+    with fresh_namespace(program_of("1.20"), simulated) as bound:
         yield bound
 
 
@@ -38,10 +45,3 @@ def kubectl_now(simulated: RunningCluster) -> Iterator[Kubectl]:
 def manifests() -> Path:
     """The lesson's manifests."""
     return Path(__file__).resolve().parents[2] / "examples/lesson"
-
-
-def _program(version: str) -> str:
-    program, reason = (installed(), "no kubectl on PATH") if version == "path" else kubectl_1_20()
-    if program is None:
-        pytest.skip(reason)
-    return program

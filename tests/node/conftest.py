@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.clusters import RunningCluster, running_cluster
-from support.kubectl import Kubectl, installed, kubectl_1_20
+from support.kubectl import Kubectl, program_of
 from support.namespaces import fresh_namespace
 
 
@@ -34,20 +34,14 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
 @pytest.fixture(params=["path", "1.20"])
 def kubectl(request: pytest.FixtureRequest, real: RunningCluster) -> Iterator[Kubectl]:
     """Each kubectl in a namespace of the test's own."""
-    program, reason = (installed(), "no kubectl on PATH") if request.param == "path" else kubectl_1_20()
-    if program is None:
-        pytest.skip(reason)
-    with fresh_namespace(program, real) as bound:
+    with fresh_namespace(program_of(request.param), real) as bound:
         yield bound
 
 
 @pytest.fixture
 def kubectl_now(real: RunningCluster) -> Iterator[Kubectl]:
     """The kubectl on PATH in a namespace of the test's own."""
-    program = installed()
-    if program is None:
-        pytest.skip("no kubectl on PATH")
-    with fresh_namespace(program, real) as bound:
+    with fresh_namespace(program_of("path"), real) as bound:
         yield bound
 
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
@@ -147,3 +149,11 @@ def kubectl_1_20() -> tuple[str | None, str]:
         return None, f"apt-get download kubernetes-client failed: {got.stderr.strip().splitlines()[-1:]}"
     subprocess.run(["dpkg", "-x", str(packages[0]), str(folder)], check=True, capture_output=True)
     return str(program), ""
+
+
+def program_of(version: str) -> str:
+    """The kubectl on PATH ("path") or the old one ("1.20"); the test is skipped where it cannot be had."""
+    program, reason = (installed(), "no kubectl on PATH") if version == "path" else kubectl_1_20()
+    if program is None:
+        pytest.skip(reason)
+    return program

@@ -25,6 +25,8 @@ _SAFE_SYSCTLS = {
     "net.ipv4.tcp_wmem",
 }
 _TERMINAL = {"Succeeded", "Failed"}
+# The reason of a pod that wants another node than this.
+NODE_AFFINITY = "NodeAffinity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def admit(
         labels = node.metadata.labels or {}
         if any(labels.get(key) != value for key, value in (pod.spec.node_selector or {}).items()):
             text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-            return Refusal("NodeAffinity", text)
+            return Refusal(NODE_AFFINITY, text)
         if any(taint.effect == "NoExecute" and not _tolerates(pod, taint) for taint in node.spec.taints or ()):
             text = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
             return Refusal("TaintToleration", text)

@@ -14,7 +14,7 @@ from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError, Request, Response, Upgrade
 from pinnace.component.identity import Identity
 from pinnace.component.logging import get_logger
-from pinnace.kubelet.admission import Refusal, admit
+from pinnace.kubelet.admission import NODE_AFFINITY, Refusal, admit
 from pinnace.kubelet.cgroups import KernelCgroups
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.environment import ClientSource
@@ -270,9 +270,18 @@ class Kubelet:
         if (worker := self._workers.get(pod.metadata.uid)) is not None:
             worker.evict(message, _EVICTION_GRACE_SECONDS)
 
-    def _admit(self, pod: core_v1.Pod) -> Refusal | None:
+    async def _admit(self, pod: core_v1.Pod) -> Refusal | None:
+        """Judge a pod by the node as last seen; a mismatch of labels by the node as it is, for they may be younger than that."""
         others = [other for other in self._sources.pods() if other.metadata.uid != pod.metadata.uid]
-        return admit(pod, others, self._status.node, self._status.allocatable)
+        refused = admit(pod, others, self._sources.node() or self._status.node, self._status.allocatable)
+        if refused is None or refused.reason != NODE_AFFINITY:
+            return refused
+        try:
+            node = await self._status.read()
+        except (ApiError, HttpError) as error:
+            _log.warning("node not read anew", pod=pod.metadata.name, error=str(error))
+            return refused
+        return admit(pod, others, node, self._status.allocatable)
 
     def _about(self) -> core_v1.Node:
         assert self._status.node is not None

@@ -155,7 +155,7 @@ class NodeStatus:
         """
         self.node = seen
         if self.node is None:
-            self.node = await self._client.get(core_v1.Node, self._config.node_name)
+            self.node = await self.read()
         old, status = self.node, await self._status(self.node)
         due = self._clock.monotonic() - self._reported >= REPORT_SECONDS
         if due or _without_heartbeats(status) != _without_heartbeats(self.node.status):
@@ -165,6 +165,11 @@ class NodeStatus:
                 self.node = await self._client.get(core_v1.Node, self._config.node_name)
                 await self._write(await self._status(self.node))
             self._announce(old)
+        return self.node
+
+    async def read(self) -> core_v1.Node:
+        """Return the node as it is stored now."""
+        self.node = await self._client.get(core_v1.Node, self._config.node_name)
         return self.node
 
     async def renew_lease(self) -> None:

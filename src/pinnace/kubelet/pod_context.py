@@ -1,6 +1,6 @@
 """One pod as the parts of its worker see it, and what all pods of a node share."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pinnace.api import core_v1
@@ -46,7 +46,7 @@ class Node:
     allocatable: Mapping[str, str]
     # When the agent began, in seconds since the epoch.
     began_at: float
-    admit: Callable[[core_v1.Pod], Refusal | None]
+    admit: Callable[[core_v1.Pod], Awaitable[Refusal | None]]
 
 
 class PodContext:

@@ -166,7 +166,7 @@ class PodWorker(ProbeListener):
         """Tell whether the node takes the pod; a pod of which the runtime has something was taken before."""
         pod = self._context.pod
         if not self._admitted and not self._context.record.sandboxes and pod.status.phase not in pod_status.TERMINAL:
-            refused = self._node.admit(pod)
+            refused = await self._node.admit(pod)
             if refused is not None:
                 self._context.event("Warning", refused.reason, refused.message)
                 self._failure = (refused.reason, f"Pod was rejected: {refused.message}")

@@ -118,6 +118,14 @@ async def test_deleted_node_is_left_in_peace(world: World) -> None:
         await world.cluster.client.get(coordination_v1.Lease, "n1", "kube-node-lease")
 
 
+async def test_pod_is_judged_by_the_nodes_present_labels(world: World) -> None:
+    """A pod that asks for a label runs although the node got it a moment ago."""
+    change = {"metadata": {"labels": {"disk": "ssd"}}}
+    await world.cluster.client.patch(core_v1.Node, "n1", change)
+    await world.pod("web", node_selector={"disk": "ssd"})
+    assert (await world.after("web", 1)).status.phase == "Running"
+
+
 async def test_lease_that_was_taken_away_comes_back(world: World) -> None:
     """A node whose lease is deleted or changed goes on renewing it."""
     await world.cluster.client.delete(coordination_v1.Lease, "n1", "kube-node-lease")

@@ -1,0 +1,101 @@
+"""kubectl on nodes: taints, cordon, drain and labels, as administrators use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.kubectl import Kubectl
+from support.waiting import eventually
+
+BUDGET = ("create", "poddisruptionbudget", "web", "--selector=app=web", "--min-available=1")
+
+
+@pytest.fixture
+def node(kubectl_now: Kubectl) -> Iterator[str]:
+    """The name of the cluster's node, which is left as it was."""
+    name = kubectl_now("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
+    yield name
+    kubectl_now.run("uncordon", name)
+    kubectl_now.run("taint", "node", name, "mine-")
+
+
+def test_taint_adds_changes_and_removes(kubectl: Kubectl, node: str) -> None:
+    """A taint keeps pods away; its effect is part of its identity, its value is not."""
+    assert kubectl("taint", "nodes", node, "mine=a:NoSchedule") == f"node/{node} tainted\n"
+    assert "already has mine taint(s)" in kubectl.run("taint", "nodes", node, "mine=b:NoSchedule").stderr
+    assert kubectl("taint", "nodes", node, "mine=b:NoSchedule", "--overwrite") == f"node/{node} modified\n"
+    assert "mine=b:NoSchedule" in kubectl("describe", "node", node)
+    kubectl("run", "web", "--image=example.org/web:1")
+    eventually(lambda: kubectl("describe", "pod", "web"), lambda text: "untolerated taint" in text)
+    assert kubectl("taint", "nodes", node, "mine:NoSchedule-") == f"node/{node} untainted\n"
+    kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+    assert 'taint "mine:NoSchedule" not found' in kubectl.run("taint", "nodes", node, "mine:NoSchedule-").stderr
+
+
+def test_taint_that_evicts_drives_pods_away(kubectl_now: Kubectl, node: str) -> None:
+    """NoExecute ends what runs and does not tolerate it."""
+    kubectl_now(
+        "run", "web", "--image=example.org/web:1", "--overrides", '{"spec":{"terminationGracePeriodSeconds":1}}'
+    )
+    kubectl_now("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+    kubectl_now("taint", "nodes", node, "mine=a:NoExecute")
+    kubectl_now("wait", "--for=delete", "pod/web", "--timeout=30s")
+
+
+def test_cordon_keeps_new_pods_away(kubectl: Kubectl, node: str) -> None:
+    """A cordoned node is shown as such and takes nothing new until it is uncordoned."""
+    assert kubectl("cordon", node) == f"node/{node} cordoned\n"
+    assert kubectl("cordon", node) == f"node/{node} already cordoned\n"
+    assert "Ready,SchedulingDisabled" in kubectl("get", "node", node)
+    assert "node.kubernetes.io/unschedulable:NoSchedule" in eventually(
+        lambda: kubectl("describe", "node", node), lambda text: "unschedulable:NoSchedule" in text
+    )
+    kubectl("run", "web", "--image=example.org/web:1")
+    eventually(lambda: kubectl("describe", "pod", "web"), lambda text: "node(s) were unschedulable" in text)
+    assert kubectl("uncordon", node) == f"node/{node} uncordoned\n"
+    kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+    assert kubectl("uncordon", node) == f"node/{node} already uncordoned\n"
+
+
+def test_drain_evicts_and_asks_before_it_destroys(kubectl_now: Kubectl, node: str) -> None:
+    """Pods without a controller stop a drain unless forced; dry runs only tell."""
+    kubectl_now("run", "alone", "--image=example.org/web:1")
+    kubectl_now("create", "deployment", "web", "--image=example.org/web:1")
+    kubectl_now("rollout", "status", "deployment/web", "--timeout=30s")
+    chosen = "--pod-selector=run=alone"
+    refused = kubectl_now.run("drain", node, "--ignore-daemonsets", chosen)
+    assert refused.code == 1
+    assert "declare no controller (use --force to override)" in refused.stderr
+    told = kubectl_now.run("drain", node, "--ignore-daemonsets", "--force", chosen, "--dry-run=server")
+    assert "(server dry run)" in told.stdout
+    assert kubectl_now("get", "pod", "alone", "-o", "name")
+    drained = kubectl_now("drain", node, "--ignore-daemonsets", "--force", chosen, "--grace-period=1", "--timeout=40s")
+    assert "pod/alone evicted" in drained
+    assert drained.endswith(f"node/{node} drained\n")
+    assert kubectl_now("get", "pods", "-l", "app=web", "-o", "name")
+
+
+def test_drain_waits_for_a_disruption_budget(kubectl_now: Kubectl, node: str) -> None:
+    """A budget that allows no disruption is kept, and said so in upstream's words."""
+    kubectl_now("create", "deployment", "web", "--image=example.org/web:1")
+    kubectl_now("rollout", "status", "deployment/web", "--timeout=30s")
+    kubectl_now(*BUDGET)
+    refused = kubectl_now.run("drain", node, "--ignore-daemonsets", "--pod-selector=app=web", "--timeout=2s")
+    assert refused.code == 1
+    assert "Cannot evict pod as it would violate the pod's disruption budget." in refused.stderr
+    assert "global timeout reached: 2s" in refused.stderr
+
+
+def test_label_a_node_and_schedule_by_it(kubectl: Kubectl, node: str) -> None:
+    """A pod with a node selector waits for the label."""
+    kubectl("run", "web", "--image=example.org/web:1", "--overrides", '{"spec":{"nodeSelector":{"disk":"ssd"}}}')
+    eventually(
+        lambda: kubectl("describe", "pod", "web"), lambda text: "didn't match Pod's node affinity/selector" in text
+    )
+    try:
+        assert kubectl("label", "node", node, "disk=ssd") == f"node/{node} labeled\n"
+        kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+    finally:
+        kubectl("label", "node", node, "disk-")
