@@ -136,6 +136,13 @@ MOMENTS = (
     "containerd/config.toml", "containerd/containerd.sock", "kubelet", "server.json",
 )  # fmt: skip
 
+# Those that every run tries.
+EARLY_MIDDLE_LATE = ("server.lock", "store/state.db", "containerd/containerd.sock")
+at_each_moment = pytest.mark.parametrize(
+    "moment",
+    [pytest.param(moment, marks=() if moment in EARLY_MIDDLE_LATE else pytest.mark.long) for moment in MOMENTS],
+)
+
 
 def interrupted(commands: Commands, command: str, *arguments: str, moment: str, gone: bool = False) -> int:
     """Start a command, press Ctrl-C when a file appears, or is gone, and return how it ended."""
@@ -151,7 +158,7 @@ def interrupted(commands: Commands, command: str, *arguments: str, moment: str, 
     return running.wait(timeout=60)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@at_each_moment
 def test_interrupted_up_leaves_what_every_command_can_handle(commands: Commands, moment: str) -> None:
     """Wherever Ctrl-C meets it: the status can be asked, the next `up` ends well, and `delete` leaves nothing."""
     interrupted(commands, "up", "--port", "0", moment=moment)
@@ -162,7 +169,7 @@ def test_interrupted_up_leaves_what_every_command_can_handle(commands: Commands,
     assert Traces(commands.data_dir).seen() == {}
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@at_each_moment
 def test_delete_right_after_an_interrupted_up_leaves_nothing(commands: Commands, moment: str) -> None:
     """Somebody who changes their mind is rid of it at once."""
     interrupted(commands, "up", "--port", "0", moment=moment)
