@@ -14,6 +14,7 @@ from pinnace.api import codec
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.endpoints import configurations, last_applied, scalars
 from pinnace.apiserver.endpoints.apply_conflicts import apply_conflict
+from pinnace.apiserver.endpoints.body import read_canonical
 from pinnace.apiserver.endpoints.field_manager import FieldManager
 from pinnace.apiserver.endpoints.managed_entries import Entries, encode, with_entries
 from pinnace.apiserver.endpoints.options import WriteOptions
@@ -122,10 +123,15 @@ class AppliedConfiguration:
 
     def _typed(self, tree: Any, config: Any) -> Any:
         cls = self._manager.place.type
-        try:
-            check_convertible(cls, tree)
-            obj = scalars.canonical(codec.convert(cls, tree))
-        except (msgspec.DecodeError, ValueError) as error:
-            text = f"failed to convert new typed object ({configurations.shown(config)}) to object: {error}"
-            raise ApiError(500, "", text, None) from error
-        return self._default(obj)
+        obj = read_canonical(msgspec.json.encode(tree), cls)
+        return self._default(obj if obj is not None else _converted(cls, tree, config))
+
+
+def _converted(cls: type[Any], tree: Any, config: Any) -> Any:
+    """Return the object that a tree describes which is not as it would be stored, or not of its type at all."""
+    try:
+        check_convertible(cls, tree)
+        return scalars.canonical(codec.convert(cls, tree))
+    except (msgspec.DecodeError, ValueError) as error:
+        text = f"failed to convert new typed object ({configurations.shown(config)}) to object: {error}"
+        raise ApiError(500, "", text, None) from error

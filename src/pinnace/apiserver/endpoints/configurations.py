@@ -78,8 +78,8 @@ def check(tree: Mapping[str, Any], place: Place, root: Node) -> None:
     metadata = tree.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("managedFields"), list):
         raise BadRequest("metadata.managedFields must be nil")
-    found = [f"{path}: {text}" for path, text in root.problems(tree)]
-    if found:
+    if not root.fits(tree):
+        found = [f"{path}: {text}" for path, text in root.problems(tree)]
         text = found[0] if len(found) == 1 else "errors:\n" + "\n".join(f"  {line}" for line in found)
         raise ApiError(500, "", f"failed to create typed patch object ({shown(tree)}): {text}", None)
 

@@ -36,7 +36,7 @@ def _still_applied(live: Mapping[str, Any], root: Node, api_version: str) -> Tre
         last = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return NOTHING
-    if not isinstance(last, dict) or last.get("apiVersion") != api_version or any(root.problems(last)):
+    if not isinstance(last, dict) or last.get("apiVersion") != api_version or not root.fits(last):
         return NOTHING
     fields = root.fields_of(last) or NOTHING
     if last == live:

@@ -126,6 +126,16 @@ class _Named(Node):
             seen.add(element)
             yield from (Problem(f"{text}{path}", words) for path, words in self._item.problems(item))
 
+    def fits(self, tree: Any) -> bool:
+        if not isinstance(tree, list):
+            return tree is None
+        if not all(map(self._item.fits, tree)):
+            return False
+        try:
+            return len({self._tree_element(item) for item in tree}) == len(tree)
+        except ValueError:
+            return False
+
 
 Groups = Mapping[str, list[Any]]
 

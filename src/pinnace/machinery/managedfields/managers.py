@@ -153,21 +153,22 @@ def apply(managers: Managers, root: Node, live: Any, config: Any, write: Write, 
         Conflicts: it changes what others own, and is not forced to.
     """
     claimed = _filtered(root.fields_of(config), write)
+    fields = sets.difference(claimed, _UNOWNED)
     last = managers.get(write.manager)
     others = {manager: owned for manager, owned in managers.items() if manager != write.manager}
     tree = root.merge(live, config)
-    if last is not None and sets.difference(last.fields, claimed):
-        owned = claimed
-        for other in others.values():
-            owned = sets.union(owned, other.fields)
-        tree = _pruned(root, tree, last.fields, owned)
+    if last is not None:
+        if last.fields == fields:
+            fields = last.fields
+        elif sets.difference(last.fields, claimed):
+            owned = claimed
+            for other in others.values():
+                owned = sets.union(owned, other.fields)
+            tree = _pruned(root, tree, last.fields, owned)
     is_changed = tree != live
     if is_changed:
         others = _yielding(others, root.differences(live, tree), write, force=force)
-    fields = sets.difference(claimed, _UNOWNED)
     if fields:
-        if last is not None and last.fields == fields:
-            fields = last.fields
         time = write.time if is_changed else last.time if last is not None else None
         others[write.manager] = Owned(fields, write.api_version, time)
     return Applied(tree if is_changed else None, others)

@@ -117,6 +117,15 @@ class _Map(Node):
                 return
             yield from (Problem(f".{name}{path}", text) for path, text in node.problems(value))
 
+    def fits(self, tree: Any) -> bool:
+        if not isinstance(tree, dict):
+            return tree is None
+        for name, value in tree.items():
+            node = self._node(name)
+            if node is None or not node.fits(value):
+                return False
+        return True
+
 
 class Struct(_Map):
     """A struct; `is_shared` says that many objects hold the same one, so that what is in it is worked out once."""

@@ -75,6 +75,10 @@ class Node(ABC):
     def problems(self, tree: Any) -> Iterator[Problem]:
         """Yield what keeps a configuration from being of this type."""
 
+    @abstractmethod
+    def fits(self, tree: Any) -> bool:
+        """Tell whether there are no problems, without the words for them."""
+
 
 def one_sided(all_of: Callable[[Any], Tree], old: Any, new: Any) -> Change:
     """Compare a value with null: what is in it comes or goes, the place itself stays."""
@@ -147,13 +151,23 @@ class Leaf(Node):
         return applied
 
 
+_NONE = type(None)
+_SCALAR_TYPES: dict[str, frozenset[type]] = {
+    "numeric": frozenset({int, float, _NONE}),
+    "string": frozenset({str, _NONE}),
+    "boolean": frozenset({bool, _NONE}),
+    "any scalar": frozenset({int, float, str, bool, _NONE}),
+}
+
+
 class Scalar(Leaf):
     """A number, a text, a truth value, or (`any scalar`) one of them."""
 
-    __slots__ = ("_kind",)
+    __slots__ = ("_kind", "_types")
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
+        self._types = _SCALAR_TYPES[kind]
 
     def without(self, tree: Any, unwanted: Tree) -> Any:  # noqa: ARG002
         return tree
@@ -172,6 +186,9 @@ class Scalar(Leaf):
             case "any scalar" if isinstance(tree, dict | list):
                 yield Problem("", f"expected any scalar, got {shown(tree)}")
 
+    def fits(self, tree: Any) -> bool:
+        return type(tree) in self._types
+
 
 class Free(Leaf):
     """JSON of any shape."""
@@ -184,6 +201,9 @@ class Free(Leaf):
     def problems(self, tree: Any) -> Iterator[Problem]:
         del tree
         return iter(())
+
+    def fits(self, tree: Any) -> bool:  # noqa: ARG002
+        return True
 
 
 class Atomic(Leaf):
@@ -199,6 +219,9 @@ class Atomic(Leaf):
 
     def problems(self, tree: Any) -> Iterator[Problem]:
         yield from self._inner.problems(tree)
+
+    def fits(self, tree: Any) -> bool:
+        return self._inner.fits(tree)
 
 
 class Items(Leaf):
@@ -220,3 +243,6 @@ class Items(Leaf):
             return
         for index, value in enumerate(tree):
             yield from (Problem(f"[{index}]{path}", text) for path, text in self._item.problems(value))
+
+    def fits(self, tree: Any) -> bool:
+        return tree is None or (isinstance(tree, list) and all(map(self._item.fits, tree)))

@@ -301,12 +301,14 @@ def test_fields_on_the_way_are_named():
 def test_problems_are_named_as_upstream_names_them(config, problems):
     """A configuration that does not fit is told where and why."""
     assert list(THING.problems(config)) == problems
+    assert THING.fits(config) is not bool(problems)
 
 
 def test_free_json_has_no_problems():
     """Where the schema allows anything, anything goes, as one."""
     node = Free()
     assert list(node.problems({"a": [1]})) == []
+    assert node.fits({"a": [1]})
     assert node.fields_of({"a": 1}) == IT
     assert node.merge({"a": 1}, {"b": 2}) == {"b": 2}
 
