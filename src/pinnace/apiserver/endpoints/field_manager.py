@@ -81,7 +81,9 @@ class FieldManager:
             # Objects that were never tracked are not from now on; the first apply begins with it.
             return with_entries(new, None)
         after = after_update(managers, self.root.compare(old, new), self._write(UPDATE))
-        return with_entries(new, stored if after is managers and sent == stored else encode(after, stored))
+        if after is managers and (not sent or sent == stored) and len(managers) == len(stored or ()):
+            return with_entries(new, stored)
+        return with_entries(new, encode(after, stored))
 
     @property
     def root(self) -> StructNode:
