@@ -4,16 +4,23 @@ Pods of one template carry the same spec, and the API server keeps one frozen st
 struct (defaults, validation, what admission adds) is worked out once for the struct, not once for every pod. Identity stands in
 for equality because comparing, or hashing, a spec would cost as much as the work that is saved. Invariant: a kept value cannot
 be collected, so its identity is never another value's.
+
+What is read out of a text that clients send (a selector, a path, a query) is remembered by the text, when it is short: the same few come
+again and again, and nobody can fill the memory with long ones.
 """
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from functools import lru_cache, wraps
+from typing import Concatenate, Generic, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 V = TypeVar("V")
 R = TypeVar("R")
 
 # Values remembered by one memo: more than a busy cluster has templates at a time, little enough to forget about its memory.
 LIMIT = 512
+# Texts remembered for one function, and characters of one: half a megabyte at most.
+TEXTS_LIMIT, TEXT_LIMIT_CHARACTERS = 1024, 512
 
 
 class Memo(Generic[V, R]):
@@ -37,3 +44,17 @@ class Memo(Generic[V, R]):
             del self._known[next(iter(self._known))]
         self._known[key] = (value, result)
         return result
+
+
+def remember_short(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
+    """Remember the results of a pure function of a text and a few hashable values; those used least are forgotten first.
+
+    Results are shared, and must not be changed; exceptions are not kept.
+    """
+    known: Callable[Concatenate[str, P], R] = lru_cache(maxsize=TEXTS_LIMIT)(function)  # type: ignore[assignment] # keeps the signature
+
+    @wraps(function)
+    def look_up(text: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return (known if len(text) <= TEXT_LIMIT_CHARACTERS else function)(text, *args, **kwargs)
+
+    return look_up

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pinnace.machinery.field import go_quoted
+from pinnace.machinery.memo import remember_short
 from pinnace.machinery.names import label_value, qualified_name
 
 
@@ -145,6 +146,7 @@ _SYMBOLS = {
 }
 
 
+@remember_short
 def parse_labels(text: str) -> LabelSelector:
     """Return the selector that a text describes.
 
@@ -316,6 +318,7 @@ class FieldSelector:
 _FIELD_TERM = re.compile(r"(?P<field>(?:[^\\,=!]|!(?!=))*)(?P<operator>!=|==|=)(?P<value>.*)", re.DOTALL)
 
 
+@remember_short
 def parse_fields(text: str) -> FieldSelector:
     """Return the field selector that a text describes.
 

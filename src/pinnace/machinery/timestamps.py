@@ -8,6 +8,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
+from pinnace.machinery.memo import remember_short
+
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 
 
@@ -28,6 +30,7 @@ def format_micro(seconds: float) -> str:
     return f"{format(micros // 1_000_000)[:-1]}.{micros % 1_000_000:06d}Z"
 
 
+@remember_short
 def parse(text: str) -> float:
     """Return seconds since the epoch of a Time or MicroTime.
 

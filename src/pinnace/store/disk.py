@@ -96,15 +96,16 @@ class Disk:
         )
         return int(compacted or 0), [Row(*row) for row in rows]
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Commit a group; it is on stable storage when this returns."""
+    def append(self, rows: Sequence[Row]) -> int:
+        """Commit a group, which is on stable storage when this returns; return the bytes of the file."""
         self._transact(
             "INSERT INTO log VALUES (?, ?, ?, ?)",
             [(row.revision, row.key, row.value, row.create_revision) for row in rows],
         )
+        return self.size()
 
-    def compact(self, revision: int) -> None:
-        """Forget what a later write at or before the revision has replaced, and deletions."""
+    def compact(self, revision: int) -> int:
+        """Forget what a later write at or before the revision has replaced, and deletions; return the bytes of the file."""
         with self._open as connection:
             connection.execute("UPDATE compaction SET revision = ?", (revision,))
             connection.execute(
@@ -112,6 +113,7 @@ class Disk:
                 " WHERE newer.key = log.key AND newer.revision > log.revision AND newer.revision <= ?1))",
                 (revision,),
             )
+        return self.size()
 
     def size(self) -> int:
         """Return the bytes of the file."""

@@ -63,6 +63,8 @@ class SqliteStore(MemoryStore):
         self._wanted = asyncio.Event()
         self._hold: Hold | None = None
         self._refusal = ""
+        # Bytes of the file when it was last written: reads ask for the status, and should not have to ask the disk.
+        self._size = 0
         self._closing = False
 
     async def create(self, key: str, value: bytes) -> Revision:
@@ -93,17 +95,18 @@ class SqliteStore(MemoryStore):
         if revision <= self._compacted:
             return
         try:
-            await self.on_thread(lambda: self._disk.compact(revision))
+            self._size = await self.on_thread(lambda: self._disk.compact(revision))
         except apsw.Error as error:
             raise Unavailable(f"the history could not be compacted: {error}") from error
         await super().compact(revision)
 
     def status(self) -> Status:
-        return Status(self._revision, self._compacted, not self._refusal, self._refusal, self._disk.size())
+        return Status(self._revision, self._compacted, not self._refusal, self._refusal, self._size)
 
     async def load(self) -> None:
         """Read the whole file."""
         compacted, rows = await self.on_thread(self._disk.read)
+        self._size = await self.on_thread(self._disk.size)
         self._compacted = Revision(compacted)
         newest: dict[str, KeyValue] = {}
         for row in rows:
@@ -156,7 +159,7 @@ class SqliteStore(MemoryStore):
             for revision, write in enumerate(group, self._revision + 1)
         ]
         try:
-            await self.on_thread(lambda: self._disk.append(rows))
+            self._size = await self.on_thread(lambda: self._disk.append(rows))
         except apsw.Error as error:
             self._fail(group, f"the disk refuses writes: {error}")
             return

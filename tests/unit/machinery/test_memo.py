@@ -1,9 +1,9 @@
-"""Results kept by identity."""
+"""Results kept by identity, and by short texts."""
 
 import gc
 
 from pinnace.api.core_v1 import PodSpec
-from pinnace.machinery.memo import Memo
+from pinnace.machinery.memo import TEXT_LIMIT_CHARACTERS, Memo, remember_short
 
 
 def test_memo_works_out_a_value_once():
@@ -36,3 +36,17 @@ def test_memo_is_bounded_and_never_confuses_a_reused_identity():
         if number % 500 == 0:
             gc.collect()
     assert len(memo._known) == 4
+
+
+def test_remembered_texts_are_the_short_ones():
+    """A short text is read once, a long one each time, so that nobody can fill the memory; the other arguments count too."""
+    read = []
+
+    @remember_short
+    def parse(text, base):
+        read.append(text)
+        return int(text, base)
+
+    long = "1".zfill(TEXT_LIMIT_CHARACTERS + 1)
+    assert [parse("11", 10), parse("11", 10), parse("11", 2), parse(long, 10), parse(long, 10)] == [11, 11, 3, 1, 1]
+    assert read == ["11", "11", long, long]

@@ -6,10 +6,10 @@ that does not gets 406. Upstream: apiserver `endpoints/handlers/negotiation`, `r
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pinnace.component.http import Request
 from pinnace.machinery.errors import NO_DETAILS, NotAcceptable, UnsupportedMediaType
+from pinnace.machinery.memo import remember_short
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -59,7 +59,7 @@ class _Clause:
         return next((value for key, value in self.params if key == name), "")
 
 
-@lru_cache(maxsize=256)
+@remember_short
 def _clauses(accept: str) -> tuple[_Clause, ...]:
     """Read an Accept header; clauses with higher q come first, equal ones in their order."""
     clauses = []
@@ -108,7 +108,7 @@ def negotiate(request: Request, *, watch: bool = False, transforms: bool = True)
     return _choose(accept, pretty, watch, transforms)
 
 
-@lru_cache(maxsize=256)
+@remember_short
 def _choose(accept: str, pretty: bool, watch: bool, transforms: bool) -> Output:  # noqa: FBT001
     refused = False
     for clause in _clauses(accept):

@@ -4,7 +4,7 @@ Upstream: apimachinery `meta/v1` options and `meta/v1/validation`, `internalvers
 `endpoints/handlers/get.go`. A body of DELETE replaces the query's options altogether.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pinnace.api.meta_v1 import DeleteOptions
@@ -76,7 +76,7 @@ def _boolean(text: str) -> bool:
     return text.lower() not in _FALSE
 
 
-def _dry_run_errors(values: list[str]) -> Iterable[FieldError]:
+def _dry_run_errors(values: Sequence[str]) -> Iterable[FieldError]:
     if any(value != "All" for value in values):
         yield not_supported(Path("dryRun"), values, ("All",))
 
@@ -101,7 +101,7 @@ def write_options(request: Request, kind: str, *, apply: bool = False) -> WriteO
     if not request.query:
         if not apply:
             return PLAIN_WRITE
-        params: dict[str, list[str]] = {}
+        params: dict[str, Sequence[str]] = {}
     else:
         params = dict(request.params)
     dry_run = params.get("dryRun", [])

@@ -4,13 +4,13 @@ Authorization, admission, metrics and routing all start from this value. The pat
 percent-decoded, so that an encoded slash never makes a segment. Upstream: apiserver `endpoints/request/requestinfo.go`.
 """
 
-from functools import lru_cache
 from urllib.parse import unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.component.http import Request
+from pinnace.machinery.memo import remember_short
 
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 # Below a namespace's own path, these are subresources of the namespace; anything else is a namespaced resource.
@@ -38,15 +38,15 @@ class RequestInfo(Struct, frozen=True, gc=False):
 
 def parse(request: Request) -> RequestInfo:
     """Read a request's method, path and the query parameters that change its verb."""
-    info = _parse(request.method, request.path)
+    info = _parse(request.path, request.method)
     if info.verb == "list" and request.query and request.param("watch") in _TRUE:
         return replace(info, verb="watch")
     return info
 
 
 # Clients ask for the same few paths again and again: their objects' and their collections'.
-@lru_cache(maxsize=4096)
-def _parse(method: str, path: str) -> RequestInfo:
+@remember_short
+def _parse(path: str, method: str) -> RequestInfo:
     segments = path.split("/")
     if segments and not segments[-1] and len(segments) > 2:
         segments.pop()  # one trailing slash is tolerated

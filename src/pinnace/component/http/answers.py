@@ -17,6 +17,8 @@ from pinnace.component.http.message import Response, Upgrade
 from pinnace.component.logging import get_logger
 
 _log = get_logger("http-server")
+# Bytes of a body from which a second send costs less than a copy.
+_APART_BYTES = 64 * 1024
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -75,7 +77,13 @@ async def send(line: Line, response: Response, *, keep_alive: bool, only_head: b
     else:
         length = "" if hdrs.CONTENT_LENGTH in response.headers else f"Content-Length: {len(body)}\r\n"
         head = _head(line, response, length, keep_alive=keep_alive)
-        line.write(head if only_head else head + body)
+        if only_head:
+            line.write(head)
+        elif len(body) < _APART_BYTES:
+            line.write(head + body)
+        else:
+            line.write(head)
+            line.write(body)
     await line.drain()
     return keep_alive
 

@@ -6,7 +6,7 @@ has verified it. What is made for every request is a struct rather than a datacl
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 from urllib.parse import parse_qsl
@@ -16,6 +16,7 @@ from msgspec import Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from pinnace.component.http.errors import BodyTooLarge
+from pinnace.machinery.memo import remember_short
 
 
 class Headers:
@@ -128,17 +129,13 @@ class Request:
         self.headers = headers
         self.connection = connection
         self._body = body
-        self._params: dict[str, list[str]] | None = None
+        self._params: Mapping[str, Sequence[str]] | None = None
 
     @property
-    def params(self) -> Mapping[str, list[str]]:
+    def params(self) -> Mapping[str, Sequence[str]]:
         """The query, decoded: name → values in order. Malformed escapes are kept as they are."""
         if self._params is None:
-            params: dict[str, list[str]] = {}
-            if self.query:
-                for name, value in parse_qsl(self.query, keep_blank_values=True):
-                    params.setdefault(name, []).append(value)
-            self._params = params
+            self._params = _params(self.query)
         return self._params
 
     def param(self, name: str, default: str = "") -> str:
@@ -180,6 +177,15 @@ class Request:
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.path})"
+
+
+@remember_short
+def _params(query: str) -> Mapping[str, Sequence[str]]:
+    params: dict[str, list[str]] = {}
+    if query:
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            params.setdefault(name, []).append(value)
+    return params
 
 
 class Response(Struct, frozen=True):
