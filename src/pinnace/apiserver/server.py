@@ -43,6 +43,7 @@ from pinnace.component.logging import get_logger
 from pinnace.component.metrics import Metrics
 from pinnace.machinery import errors
 from pinnace.machinery.errors import ApiError, ServiceUnavailable
+from pinnace.machinery.numbers import parse_int
 from pinnace.store.interface import StoreError, Unavailable
 
 # Seconds that a write may take at most, and after which a refused client should try again: upstream's values.
@@ -217,7 +218,11 @@ class ApiServer(Services):
         resource = resources.by_path(info.group, info.version, info.resource)
         count = len(self._registries.of(resource).storage) if resource is not None else 0
         limit = request.param("limit") if request.query else ""
-        return width_of_list(min(count, int(limit) or count) if limit.isascii() and limit.isdigit() else count)
+        try:
+            wanted = parse_int(limit) if limit else 0
+        except ValueError:  # refused when it is handled
+            wanted = 0
+        return width_of_list(min(count, wanted) if wanted > 0 else count)
 
     async def _allowed(self, request: Request, info: RequestInfo, user: UserInfo) -> Response | Upgrade:
         await check(self.authorizer, user, info, request)

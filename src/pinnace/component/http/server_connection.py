@@ -40,6 +40,9 @@ LINGERING_SECONDS = 2.0
 _MALFORMED = fixed(HTTPStatus.BAD_REQUEST)
 _TOO_LARGE = fixed(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 _FAILED = fixed(HTTPStatus.INTERNAL_SERVER_ERROR)
+_OTHER_VERSION = fixed(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+_OTHER_EXPECTATION = fixed(HTTPStatus.EXPECTATION_FAILED)
+_CONTINUE = "100-continue"
 _log = get_logger("http-server")
 
 
@@ -217,6 +220,9 @@ class ServerConnection(RequestHandler, Line):
         if not isinstance(message, RawRequestMessage):
             self.write(_TOO_LARGE if isinstance(message.exc, LineTooLong) else _MALFORMED)
             return False
+        if (refusal := _refusal(message)) is not None:
+            self.write(refusal)
+            return False
         self._payload = payload
         self._request_in_progress = True
         self._current_request = cast("Any", _Exchange(payload))
@@ -235,7 +241,7 @@ class ServerConnection(RequestHandler, Line):
             return await send(
                 self,
                 answer,
-                keep_alive=not message.should_close,
+                keep_alive=not message.should_close and not self._has_lost_tail(message),
                 only_head=message.method == hdrs.METH_HEAD,
                 http_11=message.version >= HttpVersion11,
             )
@@ -253,6 +259,10 @@ class ServerConnection(RequestHandler, Line):
         return Request(
             message.method, path, query=query, headers=Headers(message.headers), body=body, connection=self._facts
         )
+
+    def _has_lost_tail(self, message: RawRequestMessage) -> bool:
+        """Tell whether bytes behind a request may be lost: the parser keeps those behind a WebSocket's handshake only."""
+        return hdrs.UPGRADE in message.headers and not self._upgraded
 
     def _decline_upgrade(self) -> None:
         """Go on with HTTP behind a request for an upgrade that was not granted."""
@@ -342,6 +352,15 @@ _METHOD_LIMIT_BYTES = 64
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
+def _refusal(message: RawRequestMessage) -> bytes | None:
+    """Return what answers a version that is not spoken, or an expectation that cannot be met; the parser lets both through."""
+    if message.version.major != 1:
+        return _MALFORMED if message.version.major < 1 else _OTHER_VERSION
+    if message.headers.get(hdrs.EXPECT, _CONTINUE).lower() != _CONTINUE:
+        return _OTHER_EXPECTATION
+    return None
+
+
 def _body(line: Line, message: RawRequestMessage, payload: StreamReader) -> bytes | AsyncIterator[bytes]:
     """Return a body that has come with its head as bytes: most do, and an iterator costs as much as reading a small object."""
     if payload is EMPTY_PAYLOAD:
@@ -351,7 +370,7 @@ def _body(line: Line, message: RawRequestMessage, payload: StreamReader) -> byte
 
 
 async def _read_body(line: Line, message: RawRequestMessage, payload: StreamReader) -> AsyncIterator[bytes]:
-    if message.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+    if message.headers.get(hdrs.EXPECT, "").lower() == _CONTINUE:
         line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async for chunk in payload.iter_any():
