@@ -18,6 +18,8 @@ from msgspec import Struct
 # Inside `Resource` the bare word names its property.
 StructType: TypeAlias = type[Struct]
 
+# Kinds that are served in several places and stored in one form.
+_STORED_AS = {("events.k8s.io", "Event"): ("", "v1"), ("autoscaling", "HorizontalPodAutoscaler"): ("autoscaling", "v2")}
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 STATUS_VERBS = ("get", "patch", "update")
 PROXY_VERBS = ("create", "delete", "get", "patch", "update")
@@ -79,7 +81,8 @@ class Resource:
     @cached_property
     def storage_version_hash(self) -> str:
         """What discovery tells clients that migrate storage; equal when the stored form is."""
-        text = f"{self.group}/{self.version}/{self.kind}".encode()
+        group, version = _STORED_AS.get((self.group, self.kind), (self.group, self.version))
+        text = f"{group}/{version}/{self.kind}".encode()
         return base64.b64encode(hashlib.sha256(text).digest()[:8]).decode()
 
     @property

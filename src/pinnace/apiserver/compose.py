@@ -93,7 +93,7 @@ def api_server(
     authorizer = authorizer or authorizer_of(registries, roles)
     reviews = Reviews(bearer, authorizer, roles)
     hooks = Hooks(config, registries.objects, clock, {"client-ca-file": client_ca_pem} if client_ca_pem else {})
-    discovery, openapi = Discovery(), OpenApi()
+    discovery, openapi = Discovery(), OpenApi(clock)
     return ApiServer(
         config,
         clock=clock,

@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinnace.api import codec
 from pinnace.api.resources import GROUPS, RESOURCES, Resource, Subresource
+from pinnace.apiserver.endpoints.negotiation import negotiate
+from pinnace.apiserver.endpoints.responses import page_not_found, respond, tree_bytes
 from pinnace.component.http import Headers, Request, Response
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -27,16 +28,18 @@ class Discovery:
         self._build(resources, groups)
 
     async def handle(self, request: Request) -> Response:
-        """Return the document of a path; 404 where there is none."""
+        """Return the document of a path; 404 where there is none.
+
+        Raises:
+            NotAcceptable: the client takes no form that there is.
+        """
         path = request.path.rstrip("/") or "/"
         if path in {"/api", "/apis"} and _wants_aggregated(request):
             return self._answer_aggregated(request, *self._aggregated[path])
-        if path == "/api":
-            return _json(codec.encode(_versions(request)))
-        document = self._documents.get(path)
+        document = tree_bytes(_versions(request)) if path == "/api" else self._documents.get(path)
         if document is None:
-            return Response(404, Headers({"Content-Type": "text/plain; charset=utf-8"}), b"404 page not found\n")
-        return _json(document)
+            return page_not_found()
+        return respond(request, document, negotiate(request, transforms=False))
 
     @staticmethod
     def _answer_aggregated(request: Request, document: bytes, tag: str) -> Response:
@@ -52,22 +55,19 @@ class Discovery:
             if group:
                 described = _group(group, versions)
                 listed.append({key: value for key, value in described.items() if key not in {"kind", "apiVersion"}})
-                self._documents[f"/apis/{group}"] = _line(described)
-            entry: dict[str, Any] = {
-                "metadata": {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None}
-            }
-            entry["versions"] = []
+                self._documents[f"/apis/{group}"] = tree_bytes(described)
+            entry: dict[str, Any] = {"metadata": {"name": group} if group else {}, "versions": []}
             for version in versions:
                 rows = [item for item in resources if (item.group, item.version) == (group, version)]
                 path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-                self._documents[path] = _line(_resource_list(rows))
+                self._documents[path] = tree_bytes(_resource_list(rows))
                 entry["versions"].append({
                     "version": version,
                     "resources": [_aggregated(item) for item in rows],
                     "freshness": "Current",
                 })
             aggregated["/apis" if group else "/api"].append(entry)
-        self._documents["/apis"] = _line({"kind": "APIGroupList", "apiVersion": "v1", "groups": listed})
+        self._documents["/apis"] = tree_bytes({"kind": "APIGroupList", "apiVersion": "v1", "groups": listed})
         for path, items in aggregated.items():
             tree = {
                 "kind": "APIGroupDiscoveryList",
@@ -75,7 +75,7 @@ class Discovery:
                 "metadata": {},
                 "items": items,
             }
-            document = _line(tree)
+            document = tree_bytes(tree) + b"\n"
             self._aggregated[path] = document, f'"{hashlib.sha512(document).hexdigest().upper()}"'
 
 
@@ -87,14 +87,6 @@ def _wants_aggregated(request: Request) -> bool:
         if parts & {JSON, "*/*"} and not any(part.startswith("as=") for part in parts):
             return False
     return False
-
-
-def _json(document: bytes) -> Response:
-    return Response(200, Headers({"Content-Type": JSON}), document)
-
-
-def _line(tree: Any) -> bytes:
-    return codec.encode(tree) + b"\n"
 
 
 def _versions(request: Request) -> dict[str, Any]:

@@ -7,7 +7,7 @@ puts a reference that has a description beside it into `allOf` (version 3).
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pinnace.api.resources import Resource
+from pinnace.apiserver.openapi.paths import Kind
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _SCALARS: Mapping[str, Mapping[str, Any]] = {
@@ -19,13 +19,21 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
     f"{_META}.Patch": {"type": "object"},
     "io.k8s.apimachinery.pkg.runtime.RawExtension": {"type": "object"},
 }
+# Version 3 can say that a value has one of two types, which kubectl then shows by the name of the schema.
+_EITHER: Mapping[str, Mapping[str, Any]] = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {
+        "format": "int-or-string",
+        "oneOf": [{"type": "integer"}, {"type": "string"}],
+    },
+}
 
 Reference = Callable[[str], str]
 
 
 def converted(name: str, schema: Mapping[str, Any], reference: Reference, *, wrap: bool) -> dict[str, Any]:
     """Return a named schema with its references made by `reference`; `wrap` puts described references into allOf."""
-    scalar = _SCALARS.get(name)
+    scalar = (_EITHER.get(name) if wrap else None) or _SCALARS.get(name)
     if scalar is not None:
         described = {"description": schema["description"]} if "description" in schema else {}
         return {**described, **scalar}
@@ -60,13 +68,22 @@ def _convert(schema: Mapping[str, Any], reference: Reference, *, wrap: bool) -> 
     return out
 
 
-def names_by_kind(schemas: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
-    """Return (group, version, kind) → name of its schema."""
-    return {
-        (kind["group"], kind["version"], kind["kind"]): name
-        for name, schema in schemas.items()
-        for kind in schema.get("x-kubernetes-group-version-kind", ())
-    }
+class Names:
+    """The names of schemas by the kind that they describe."""
+
+    def __init__(self, schemas: Mapping[str, Any]) -> None:
+        self._schemas = schemas
+        self._by_kind = {
+            Kind(kind["group"], kind["version"], kind["kind"]): name
+            for name, schema in schemas.items()
+            for kind in schema.get("x-kubernetes-group-version-kind", ())
+        }
+
+    def of(self, what: Kind | str | None) -> str | None:
+        """Return the name of a kind's schema, or of a schema that was named; None where there is none."""
+        if isinstance(what, Kind):
+            return self._by_kind.get(what)
+        return what if what in self._schemas else None
 
 
 def closure(schemas: Mapping[str, Any], roots: Iterable[str]) -> list[str]:
@@ -94,6 +111,6 @@ def _references(tree: Any) -> Iterable[str]:
             yield from _references(item)
 
 
-def kind_of(resource: Resource) -> dict[str, str]:
+def kind_tree(kind: Kind) -> dict[str, str]:
     """Return the extension that ties an operation to a kind."""
-    return {"group": resource.group, "kind": resource.kind, "version": resource.version}
+    return {"group": kind.group, "kind": kind.kind, "version": kind.version}

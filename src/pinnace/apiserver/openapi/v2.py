@@ -4,28 +4,42 @@ The protobuf messages are gnostic's `openapi.v2`; the field numbers below are th
 openapiv2/OpenAPIv2.proto). Only what Kubernetes documents contain is written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
-from pinnace.api.resources import Resource
-from pinnace.apiserver.openapi.paths import PATCH_TYPES, Operation, operations, path_parameters
-from pinnace.apiserver.openapi.schemas import converted, kind_of, names_by_kind
+from pinnace.apiserver.openapi.parameters import Parameter
+from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Operation
+from pinnace.apiserver.openapi.schemas import Names, converted, kind_tree
 
-_STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
-_PATCH = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
 _WRITTEN = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
+_STREAMED = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]
+_PHRASES = {200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized"}
 
 
-def document(schemas: Mapping[str, Any], resources: Sequence[Resource]) -> dict[str, Any]:
-    """Return the document of all resources."""
-    names = names_by_kind(schemas)
+def document(schemas: Mapping[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the document of all operations and all schemas."""
+    names = Names(schemas)
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for item in operations:
+        paths[item.path][item.method] = _operation(item, names)
+        paths[item.path].setdefault("parameters", [_query(one) for one in item.parameters if one.in_path])
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": "v1.36.2"},
-        "paths": {path: _path(path, found, names) for path, found in operations(resources).items()},
+        "paths": {path: paths[path] for path in sorted(paths)},
         "definitions": {name: converted(name, schema, _reference, wrap=False) for name, schema in schemas.items()},
+        "securityDefinitions": {
+            "BearerToken": {
+                "description": "Bearer Token authentication",
+                "in": "header",
+                "name": "authorization",
+                "type": "apiKey",
+            }
+        },
+        "security": [{"BearerToken": []}],
     }
 
 
@@ -33,47 +47,45 @@ def _reference(name: str) -> str:
     return f"#/definitions/{name}"
 
 
-def _path(path: str, found: Sequence[Operation], names: Mapping[tuple[str, str, str], str]) -> dict[str, Any]:
-    tree: dict[str, Any] = {item.method: _operation(item, names) for item in found}
-    tree["parameters"] = [
-        {"name": name, "in": "path", "required": True, "type": "string", "uniqueItems": True}
-        for name in path_parameters(path)
-    ]
-    return tree
+def _query(item: Parameter) -> dict[str, Any]:
+    tree: dict[str, Any] = {"name": item.name, "in": "path" if item.in_path else "query", "type": item.type}
+    tree |= {"description": item.description, "uniqueItems": True}
+    return {**tree, "required": True} if item.in_path else tree
 
 
-def _operation(item: Operation, names: Mapping[tuple[str, str, str], str]) -> dict[str, Any]:
-    resource = item.resource
-    kind = resource.kind + ("List" if item.is_list else "")
-    name = names.get((resource.group, resource.version, kind), _STATUS)
-    parameters: list[dict[str, Any]] = [
-        {"name": parameter, "in": "query", **schema} for parameter, schema in item.parameters.items()
-    ]
-    if item.has_body:
-        own = names.get((resource.group, resource.version, resource.kind), _STATUS)
-        schema = {"$ref": _reference(_PATCH if item.method == "patch" else own)}
-        parameters.insert(0, {"name": "body", "in": "body", "required": True, "schema": schema})
-    return {
-        "consumes": list(PATCH_TYPES) if item.method == "patch" else ["*/*"],
+def _operation(item: Operation, names: Names) -> dict[str, Any]:
+    parameters = [_query(one) for one in item.parameters if not one.in_path]
+    if item.body is not None:
+        body: dict[str, Any] = {"name": "body", "in": "body", "schema": {"$ref": _reference(names.of(item.body) or "")}}
+        parameters.insert(0, {**body, "required": True} if item.body_required else body)
+    produces = ["*/*"] if item.answer == TEXT else _WRITTEN
+    if item.action in {"list", "watch", "watchlist"}:
+        produces = [*_WRITTEN, *_STREAMED]
+    name = names.of(item.answer)
+    schema: dict[str, Any] = {"$ref": _reference(name)} if name else {"type": "string"}
+    responses: dict[str, Any] = {str(code): {"description": _PHRASES[code], "schema": schema} for code in item.codes}
+    tree: dict[str, Any] = {
+        "consumes": list(PATCH_TYPES) if item.method == "patch" and item.body is not None else ["*/*"],
+        "description": item.description,
         "operationId": item.id,
         "parameters": parameters,
-        "produces": _WRITTEN,
-        "responses": {
-            "200": {"description": "OK", "schema": {"$ref": _reference(name)}},
-            "401": {"description": "Unauthorized"},
-        },
+        "produces": produces,
+        "responses": {**responses, "401": {"description": _PHRASES[401]}},
         "schemes": ["https"],
-        "x-kubernetes-action": item.action,
-        "x-kubernetes-group-version-kind": kind_of(resource),
+        "tags": [item.tag],
     }
+    if item.action:
+        tree["x-kubernetes-action"] = item.action
+    if item.kind is not None:
+        tree["x-kubernetes-group-version-kind"] = kind_tree(item.kind)
+    return tree
 
 
 # ── protobuf ──
 
 
-def protobuf(schemas: Mapping[str, Any], resources: Sequence[Resource]) -> bytes:
+def protobuf(tree: Mapping[str, Any]) -> bytes:
     """Return the document as gnostic's openapi.v2.Document."""
-    tree = document(schemas, resources)
     info = _text(1, tree["info"]["title"]) + _text(2, tree["info"]["version"])
     paths = b"".join(
         _message(2, _text(1, path) + _message(2, _path_item(item))) for path, item in tree["paths"].items()
@@ -116,7 +128,8 @@ def _path_item(item: Mapping[str, Any]) -> bytes:
 
 
 def _operation_message(tree: Mapping[str, Any]) -> bytes:
-    out = _text(5, tree["operationId"])
+    out = b"".join(_text(1, tag) for tag in tree["tags"])
+    out += _text(3, tree["description"]) + _text(5, tree["operationId"])
     out += b"".join(_text(6, media) for media in tree["produces"])
     out += b"".join(_text(7, media) for media in tree["consumes"])
     out += b"".join(_message(8, _parameter(parameter)) for parameter in tree["parameters"])
@@ -143,7 +156,9 @@ def _parameter(tree: Mapping[str, Any]) -> bytes:
         )
         return _message(1, _message(1, body))
     is_path = tree["in"] == "path"
-    plain = _flag(1, tree.get("required")) + _text(2, tree["in"]) + _text(4, tree["name"])
+    plain = (
+        _flag(1, tree.get("required")) + _text(2, tree["in"]) + _text(3, tree["description"]) + _text(4, tree["name"])
+    )
     if is_path:
         plain += _text(5, tree["type"]) + _flag(17, tree.get("uniqueItems"))
         return _message(1, _message(2, _message(4, plain)))

@@ -1,28 +1,41 @@
-"""OpenAPI 3 of one group-version: its operations, and every schema that they lead to."""
+"""OpenAPI 3: operations of one part of the API, and every schema that they lead to."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pinnace.api.resources import Resource
-from pinnace.apiserver.openapi.paths import PATCH_TYPES, Operation, operations, path_parameters
-from pinnace.apiserver.openapi.schemas import closure, converted, kind_of, names_by_kind
+from pinnace.apiserver.openapi.parameters import Parameter
+from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Kind, Operation
+from pinnace.apiserver.openapi.schemas import Names, closure, converted, kind_tree
 
-_STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
-_PATCH = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
 _WRITTEN = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+_STREAMED = ("application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
+_PHRASES = {200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized"}
 
 
-def document(schemas: Mapping[str, Any], resources: Sequence[Resource]) -> dict[str, Any]:
-    """Return the document of the resources of one group-version."""
-    names = names_by_kind(schemas)
-    roots = [names[key] for key in names if any(key[:2] == (item.group, item.version) for item in resources)]
-    used = closure(schemas, [*roots, _STATUS, _PATCH])
+def document(schemas: Mapping[str, Any], operations: Iterable[Operation], kinds: Iterable[Kind]) -> dict[str, Any]:
+    """Return the document of these operations, with the schemas of `kinds` and of all that is referred to."""
+    names = Names(schemas)
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    roots = {name for kind in kinds if (name := names.of(kind))}
+    for item in operations:
+        paths[item.path][item.method] = _operation(item, names)
+        paths[item.path].setdefault("parameters", [_parameter(one) for one in item.parameters if one.in_path])
+        roots |= {name for what in (item.body, item.answer) if (name := names.of(what))}
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.36.2"},
-        "paths": {path: _path(path, found, names) for path, found in operations(resources).items()},
+        "paths": {path: paths[path] for path in sorted(paths)},
         "components": {
-            "schemas": {name: converted(name, schemas[name], reference, wrap=True) for name in used},
+            "schemas": {name: converted(name, schemas[name], reference, wrap=True) for name in closure(schemas, roots)},
+            "securitySchemes": {
+                "BearerToken": {
+                    "type": "apiKey",
+                    "description": "Bearer Token authentication",
+                    "name": "authorization",
+                    "in": "header",
+                }
+            },
         },
     }
 
@@ -32,32 +45,42 @@ def reference(name: str) -> str:
     return f"#/components/schemas/{name}"
 
 
-def _path(path: str, found: Sequence[Operation], names: Mapping[tuple[str, str, str], str]) -> dict[str, Any]:
-    tree: dict[str, Any] = {item.method: _operation(item, names) for item in found}
-    tree["parameters"] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "uniqueItems": True}}
-        for name in path_parameters(path)
-    ]
-    return tree
-
-
-def _operation(item: Operation, names: Mapping[tuple[str, str, str], str]) -> dict[str, Any]:
-    resource = item.resource
-    kind = resource.kind + ("List" if item.is_list else "")
-    name = names.get((resource.group, resource.version, kind), _STATUS)
-    answer = {"description": "OK", "content": {media: {"schema": {"$ref": reference(name)}} for media in _WRITTEN}}
+def _parameter(item: Parameter) -> dict[str, Any]:
     tree: dict[str, Any] = {
-        "operationId": item.id,
-        "parameters": [
-            {"name": parameter, "in": "query", "schema": dict(schema)} for parameter, schema in item.parameters.items()
-        ],
-        "responses": {"200": answer, "401": {"description": "Unauthorized"}},
-        "x-kubernetes-action": item.action,
-        "x-kubernetes-group-version-kind": kind_of(resource),
+        "name": item.name,
+        "in": "path" if item.in_path else "query",
+        "description": item.description,
     }
-    if item.has_body:
-        own = names.get((resource.group, resource.version, resource.kind), _STATUS)
+    if item.in_path:
+        tree["required"] = True
+    return {**tree, "schema": {"type": item.type, "uniqueItems": True}}
+
+
+def _operation(item: Operation, names: Names) -> dict[str, Any]:
+    tree: dict[str, Any] = {"tags": [item.tag], "description": item.description, "operationId": item.id}
+    query = [_parameter(one) for one in item.parameters if not one.in_path]
+    if query:
+        tree["parameters"] = query
+    if item.body is not None:
         media = PATCH_TYPES if item.method == "patch" else ("*/*",)
-        schema = {"$ref": reference(_PATCH if item.method == "patch" else own)}
-        tree["requestBody"] = {"content": {kind: {"schema": schema} for kind in media}, "required": True}
+        schema = {"$ref": reference(names.of(item.body) or "")}
+        tree["requestBody"] = {"content": {kind: {"schema": schema} for kind in media}}
+        if item.body_required:
+            tree["requestBody"]["required"] = True
+    tree["responses"] = {str(code): _response(item, code, names) for code in item.codes}
+    tree["responses"]["401"] = {"description": _PHRASES[401]}
+    if item.action:
+        tree["x-kubernetes-action"] = item.action
+    if item.kind is not None:
+        tree["x-kubernetes-group-version-kind"] = kind_tree(item.kind)
     return tree
+
+
+def _response(item: Operation, code: int, names: Names) -> dict[str, Any]:
+    name = names.of(item.answer)
+    schema: dict[str, Any] = {"$ref": reference(name)} if name else {"type": "string"}
+    if item.answer == TEXT:
+        media: tuple[str, ...] = ("text/plain",) if item.action == "get" else ("*/*",)
+    else:
+        media = (*_WRITTEN, *_STREAMED) if item.action in {"list", "watch", "watchlist"} else _WRITTEN
+    return {"description": _PHRASES[code], "content": {kind: {"schema": schema} for kind in media}}
