@@ -16,6 +16,7 @@ from pinnace.component.http import Handler, UserInfo
 from pinnace.component.metrics import Metrics
 from pinnace.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from pinnace.controllers.controller import Controller
+from pinnace.controllers.daemonset import DaemonSetController
 from pinnace.controllers.deployment import DeploymentController
 from pinnace.controllers.endpoints import EndpointsController
 from pinnace.controllers.endpointslice import EndpointSliceController
@@ -49,6 +50,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ReplicaSetController,
     ReplicationManager,
     DeploymentController,
+    DaemonSetController,
     EndpointSliceController,
     EndpointsController,
     GarbageCollector,
