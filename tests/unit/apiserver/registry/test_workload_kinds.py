@@ -190,12 +190,6 @@ def test_replicated_workload_is_refused(plural, changes, complaints):
         ),
         pytest.param(
             "statefulsets",
-            {"spec.updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "0%"}}},
-            ['spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "0%": cannot be 0'],
-            id="stateful set standing still",
-        ),
-        pytest.param(
-            "statefulsets",
             {"spec.template.spec.containers.0.volumeMounts": [{"name": "v", "mountPath": "/v"}]},
             ['spec.template.spec.containers[0].volumeMounts[0].name: Not found: "v"'],
             id="stateful set without the volume",
@@ -373,6 +367,16 @@ def test_stateful_set_gets_its_defaults():
     assert (policy.when_deleted, policy.when_scaled) == ("Retain", "Retain")
     (made,) = spec.volume_claim_templates
     assert (made.kind, made.spec.volume_mode, made.status.phase) == ("PersistentVolumeClaim", "Filesystem", "Pending")
+
+
+def test_stateful_set_drops_what_is_behind_a_gate():
+    """How many pods an update takes away at a time is not for the user yet."""
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1, "maxUnavailable": 2}}
+    made = Rules("statefulsets").make({"spec.updateStrategy": rolling})
+    strategy = Rules("statefulsets").strategy
+    for kept in (strategy.prepare_create(CONTEXT, made), strategy.prepare_update(CONTEXT, made, made)):
+        kept_rolling = kept.spec.update_strategy.rolling_update
+        assert (kept_rolling.partition, kept_rolling.max_unavailable) == (1, None)
 
 
 def test_stateful_set_that_waits_for_deletions_gets_no_partition():

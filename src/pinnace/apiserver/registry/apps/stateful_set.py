@@ -25,10 +25,9 @@ from pinnace.apiserver.registry.defaulting import each, filled
 from pinnace.apiserver.registry.go_struct import go_struct
 from pinnace.apiserver.registry.label_selectors import is_usable
 from pinnace.apiserver.registry.numbers import not_negative
-from pinnace.apiserver.registry.percentages import share_errors, whole_errors
-from pinnace.apiserver.registry.strategy import Column, Part, Scale, Strategy, spec_changed, take_only_status
+from pinnace.apiserver.registry.strategy import Column, Context, Part, Scale, Strategy, spec_changed, take_only_status
 from pinnace.machinery import names
-from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported
+from pinnace.machinery.field import FieldError, forbidden, invalid, not_supported
 
 HISTORY_LIMIT = 10
 ORDERED, PARALLEL = "OrderedReady", "Parallel"
@@ -69,6 +68,21 @@ def _strategy(strategy: StatefulSetUpdateStrategy) -> StatefulSetUpdateStrategy:
     if strategy.type == ROLLING and strategy.rolling_update is not None and strategy.rolling_update.partition is None:
         strategy = replace(strategy, rolling_update=replace(strategy.rolling_update, partition=0))
     return strategy
+
+
+def prepare_create(ctx: Context, obj: StatefulSet) -> StatefulSet:  # noqa: ARG001
+    """Drop what is behind a gate that is off: how many pods an update may take away at a time."""
+    strategy = obj.spec.update_strategy
+    rolling = strategy.rolling_update
+    if rolling is None or rolling.max_unavailable is None:
+        return obj
+    strategy = replace(strategy, rolling_update=replace(rolling, max_unavailable=None))
+    return replace(obj, spec=replace(obj.spec, update_strategy=strategy))
+
+
+def prepare_update(ctx: Context, new: StatefulSet, old: StatefulSet) -> StatefulSet:  # noqa: ARG001
+    """Drop the same as on create."""
+    return prepare_create(ctx, new)
 
 
 def validate(obj: StatefulSet) -> Sequence[FieldError]:
@@ -116,24 +130,13 @@ def _policy_errors(spec: StatefulSetSpec) -> Iterator[FieldError]:
         text = f"only allowed for updateStrategy '{ROLLING}'"
         yield invalid(at.child("rollingUpdate"), go_struct(strategy.rolling_update), text)
     elif strategy.rolling_update is not None:
-        yield from _rolling_errors(strategy.rolling_update, at.child("rollingUpdate"))
+        yield from not_negative(strategy.rolling_update.partition, at.child("rollingUpdate", "partition"))
     retention = spec.persistent_volume_claim_retention_policy
     if retention is not None:
         at = SPEC.child("persistentVolumeClaimRetentionPolicy")
         for policy, wire in ((retention.when_deleted, "whenDeleted"), (retention.when_scaled, "whenScaled")):
             if policy not in {RETAIN, DELETE}:
                 yield not_supported(at.child(wire), policy, (RETAIN, DELETE))
-
-
-def _rolling_errors(rolling: RollingUpdateStatefulSetStrategy, path: Path) -> Iterator[FieldError]:
-    yield from not_negative(rolling.partition, path.child("partition"))
-    share = rolling.max_unavailable
-    if share is not None:
-        at = path.child("maxUnavailable")
-        yield from share_errors(share, at)
-        if not workload.amount(share):
-            yield invalid(at, share, "cannot be 0")
-        yield from whole_errors(share, at)
 
 
 def _claim_errors(claims: Sequence[PersistentVolumeClaim]) -> Iterator[FieldError]:
@@ -231,6 +234,8 @@ def cells(obj: StatefulSet, now: float) -> Sequence[Any]:
 
 STRATEGY: Strategy[StatefulSet] = Strategy(
     default=default,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
     validates_update_fully=True,
