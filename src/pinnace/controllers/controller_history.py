@@ -42,6 +42,12 @@ def data_bytes(data: Any) -> bytes:
     return text.encode()
 
 
+def template_of(revision: ControllerRevision) -> PodTemplateSpec:
+    """Return the template that a revision keeps."""
+    tree = {name: value for name, value in revision.data["spec"]["template"].items() if name != "$patch"}
+    return codec.convert(PodTemplateSpec, tree)
+
+
 def order(revision: ControllerRevision) -> tuple[int, str, str]:
     """Return the order of revisions: by number, then age, then name."""
     return revision.revision, revision.metadata.creation_timestamp or "", revision.metadata.name

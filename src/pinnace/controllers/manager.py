@@ -29,6 +29,7 @@ from pinnace.controllers.replicaset import ReplicaSetController
 from pinnace.controllers.replication import ReplicationManager
 from pinnace.controllers.root_ca_cert_publisher import RootCACertPublisher
 from pinnace.controllers.serviceaccount import ServiceAccountController
+from pinnace.controllers.statefulset import StatefulSetController
 from pinnace.controllers.storage_protection import (
     PVCProtectionController,
     PVProtectionController,
@@ -51,6 +52,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ReplicationManager,
     DeploymentController,
     DaemonSetController,
+    StatefulSetController,
     EndpointSliceController,
     EndpointsController,
     GarbageCollector,

@@ -5,7 +5,7 @@ selector picks is adopted after the owner itself was looked up, so that an owner
 for the old one; an own object that the selector no longer picks is released. Upstream: pkg/controller/controller_ref_manager.go.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -62,8 +62,19 @@ def owner_reference(owner: Struct, *, controller: bool = True) -> OwnerReference
     )
 
 
-async def claim(client: Client, owner: Any, cache: Cache[T], selector: LabelSelector) -> list[T]:
-    """Return what is, or by now has become, the owner's; writes what that takes.
+def _anything(_: Any) -> bool:
+    return True
+
+
+async def claim(
+    client: Client,
+    owner: Any,
+    cache: Cache[T],
+    selector: LabelSelector,
+    *,
+    fits: Callable[[T], bool] = _anything,
+) -> list[T]:
+    """Return what is, or by now has become, the owner's; writes what that takes. `fits` is asked beside the selector.
 
     Raises:
         ApiError: an adoption or a release failed for another reason than that the object has gone.
@@ -72,11 +83,11 @@ async def claim(client: Client, owner: Any, cache: Cache[T], selector: LabelSele
     failure: ApiError | None = None
     deleting = owner.metadata.deletion_timestamp is not None
     for obj in owned(cache, owner):
-        if selector.matches(_labels(obj)):
+        if selector.matches(_labels(obj)) and fits(obj):
             mine.append(obj)
         elif not deleting:
             failure = await _attempt(_release(client, owner, obj)) or failure
-    orphans = [] if deleting else list(_adoptable(cache, owner, selector))
+    orphans = [] if deleting else [obj for obj in _adoptable(cache, owner, selector) if fits(obj)]
     if orphans and await _is_live(client, owner):
         for obj in orphans:
             refused = await _attempt(_adopt(client, owner, obj))
