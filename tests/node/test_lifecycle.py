@@ -23,7 +23,11 @@ from support.commands import Commands
 from support.kubectl import Kubectl, installed
 from support.waiting import eventually
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(missing_for_real_pods()), reason=missing_for_real_pods())]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(bool(missing_for_real_pods()), reason=missing_for_real_pods()),
+    pytest.mark.timeout(300),
+]
 
 # One pod with everything that leaves traces: a mapped port, a volume in memory, limits; and a Service in front of it.
 TRACES = """
@@ -207,7 +211,6 @@ def power_off(commands: Commands) -> None:
     paths.boot_id.write_text("another boot")
 
 
-@pytest.mark.timeout(180)
 def test_up_after_a_reboot_brings_every_pod_back(commands: Commands) -> None:
     """Objects are as they were, and their containers run again, each counted as restarted."""
     up(commands)

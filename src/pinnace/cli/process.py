@@ -1,6 +1,7 @@
 """The server process of a cluster, as the other commands find it, wait for it and stop it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 # Seconds for a server to answer, and to end before it is killed.
 START_LIMIT_SECONDS, STOP_LIMIT_SECONDS = 60.0, 30.0
+# Bytes of a disk below which a server that said nothing is taken to have had no room to.
+LEAST_FREE_BYTES = 128 * 1024
 
 
 class ServerFailed(Exception):
@@ -66,7 +69,7 @@ def start(paths: ClusterPaths, arguments: list[str]) -> ServerState:
 
         def look() -> ServerState | None:
             if process.poll() is not None:
-                raise ServerFailed(_last_word(paths.log, begin))
+                raise ServerFailed(_last_word(paths, begin))
             return running_state(paths)
 
         try:
@@ -124,9 +127,14 @@ def _wait(look: Callable[[], T], limit_seconds: float) -> T:
         time.sleep(0.02)  # noqa: TID251
 
 
-def _last_word(log: Path, begin: int) -> str:
-    with log.open("rb") as file:
+def _last_word(paths: ClusterPaths, begin: int) -> str:
+    """Return why the server ended: its own words, or what kept it from writing any."""
+    with paths.log.open("rb") as file:
         file.seek(begin)
         lines = file.read().decode(errors="replace").strip().splitlines()
     words = [line.removeprefix("pinnace: ") for line in lines if line.startswith("pinnace: ")]
-    return words[-1] if words else f"the server ended at once; its log is {log}"
+    if words:
+        return words[-1]
+    if shutil.disk_usage(paths.root).free < LEAST_FREE_BYTES:
+        return f"the disk that holds {paths.root} is full: make room, or choose another --data-dir"
+    return f"the server ended at once; its log is {paths.log}"

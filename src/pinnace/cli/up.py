@@ -30,7 +30,7 @@ def up(serving: Serving, *, use: bool) -> None:
     if state.note:
         click.echo(f"! {state.note}", err=True)
     click.echo(f"✓ kubeconfig: {told}", err=True)
-    click.echo(f"  next: kubectl --context {serving.name} get namespaces", err=True)
+    click.echo(f"  next: kubectl --context {serving.name} get {'nodes' if state.node else 'namespaces'}", err=True)
 
 
 def _running_or_started(serving: Serving) -> tuple[ServerState, str]:

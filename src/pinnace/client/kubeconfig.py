@@ -59,7 +59,7 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KubeconfigError(f"{path} is no YAML: {error}") from error
+        raise KubeconfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):

@@ -128,3 +128,25 @@ def test_a_foreign_folder_is_neither_taken_nor_deleted(commands: Commands) -> No
     assert "--data-dir" in complaint(commands.run("up", "--runtime", "none", "--port", "0"))
     assert "does not look like" in complaint(commands.run("delete"))
     assert sorted(path.name for path in commands.data_dir.iterdir()) == ["pki", "thesis.tex"]
+
+
+def test_kubeconfig_is_printed_or_merged_and_made_current_when_asked(commands: Commands) -> None:
+    """Printed it is complete by itself; merged it leaves another's current context alone unless told to use it."""
+    other = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "contexts": [{"name": "mine", "context": {}}],
+        "current-context": "mine",
+    }
+    commands.kubeconfig.write_text(yaml.safe_dump(other))
+    assert "pinnace up" in complaint(commands.run("kubeconfig"))
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
+    printed = yaml.safe_load(commands.run("kubeconfig").stdout)
+    assert (printed["current-context"], len(printed["users"])) == ("cli-test", 1)
+    assert commands.run("kubeconfig", "--merge").returncode == 0
+    assert yaml.safe_load(commands.kubeconfig.read_text())["current-context"] == "mine"
+    assert commands.run("kubeconfig", "--merge", "--use").returncode == 0
+    assert yaml.safe_load(commands.kubeconfig.read_text())["current-context"] == "cli-test"
+    commands.kubeconfig.write_text("a: [\n  b: }\n")
+    assert str(commands.kubeconfig) in complaint(commands.run("kubeconfig", "--merge"))
+    assert commands.kubeconfig.read_text() == "a: [\n  b: }\n"
