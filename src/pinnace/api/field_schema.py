@@ -33,7 +33,11 @@ _SERVERS = frozenset({
     "managedFields",
 })
 # The default of key fields that have one in the schema and are not written when empty.
-_KEY_DEFAULTS = {"protocol": "TCP"}
+_KEY_DEFAULTS = {
+    ("ContainerPort", "protocol"): "TCP",
+    ("ServicePort", "protocol"): "TCP",
+    ("LocalObjectReference", "name"): "",
+}
 _NO_RULE = Rule("", "", "", ())
 _FREE = Free()
 _SCALARS = {
@@ -128,7 +132,7 @@ def _key(item_type: inspect.Type, name: str) -> Key:
     assert isinstance(node, inspect.StructType)
     field = next(field for field in node.fields if field.encode_name == name)
     empty = node.cls()
-    default: Any = _KEY_DEFAULTS.get(name, ABSENT)
+    default: Any = _KEY_DEFAULTS.get((node.cls.__name__, name), ABSENT)
     if default is ABSENT and name in msgspec.json.decode(msgspec.json.encode(empty)):
         default = getattr(empty, field.name)
     return Key(name, field.name, default)

@@ -14,7 +14,7 @@ from pinnace.machinery.managedfields.sets import ITSELF, Tree, element_text, has
 
 
 class Key(NamedTuple):
-    """A field that is a part of an item's name, with the value it has when it is not given; ABSENT when it must be."""
+    """A field that is a part of an item's name, with the value it has when it is not given; ABSENT: it is no part then."""
 
     name: str
     attribute: str
@@ -196,8 +196,9 @@ class KeyedList(_Named):
     def _element(self, item: Any) -> str:
         found = {}
         for name, attribute, default in self._keys:
-            value = getattr(item, attribute)
-            found[name] = default if not value and default is not ABSENT else value
+            value = getattr(item, attribute) or default
+            if value is not ABSENT:
+                found[name] = value
         return f"k:{json.encode(found).decode()}"
 
     def _tree_element(self, item: Any) -> str:
@@ -208,11 +209,14 @@ class KeyedList(_Named):
         found = {}
         for name, _, default in self._keys:
             value = item.get(name, default)
-            if value is ABSENT:
-                raise ValueError(
-                    f'associative list with keys has an element that omits key field "{name}" (and doesn\'t have default value)'
-                )
-            found[name] = value
+            if value is not ABSENT:
+                found[name] = value
+        if not found:
+            names = " ".join(f'"{key.name}"' for key in self._keys)
+            raise ValueError(
+                f"associative list with keys has an element that omits all key fields [{names}] "
+                "(and doesn't have default values for any key fields)"
+            )
         return f"k:{json.encode(found).decode()}"
 
 

@@ -270,16 +270,7 @@ def test_fields_on_the_way_are_named():
             [('.ports[port="a",protocol="TCP"].port', "expected numeric (int or float), got string")],
             id="within-an-item",
         ),
-        pytest.param(
-            {"ports": [{"name": "a"}]},
-            [
-                (
-                    ".ports",
-                    'element 0: associative list with keys has an element that omits key field "port" (and doesn\'t have default value)',
-                )
-            ],
-            id="item-without-its-key",
-        ),
+        pytest.param({"ports": [{"name": "a"}]}, [], id="item-named-by-a-default"),
         pytest.param(
             {"ports": [None]},
             [(".ports", "element 0: associative list with keys may not have a null element")],
@@ -302,6 +293,25 @@ def test_problems_are_named_as_upstream_names_them(config, problems):
     """A configuration that does not fit is told where and why."""
     assert list(THING.problems(config)) == problems
     assert THING.fits(config) is not bool(problems)
+
+
+@pytest.mark.parametrize(
+    ("item", "element"),
+    [
+        pytest.param({"port": 80, "protocol": "TCP"}, TCP_80, id="both"),
+        pytest.param({"port": 80}, 'k:{"port":80}', id="one"),
+        pytest.param({"protocol": "TCP", "port": 0}, 'k:{"port":0,"protocol":"TCP"}', id="zero"),
+    ],
+)
+def test_items_are_named_by_the_keys_that_they_have(item, element):
+    """Keys without a default may be left out, but not all of them."""
+    node = KeyedList(PORT, [Key("port", "port", ABSENT), Key("protocol", "protocol", ABSENT)])
+    assert list(node.fields_of([item]) or ()) == [element]
+    (problem,) = node.problems([{"name": "a"}])
+    assert problem.text == (
+        'element 0: associative list with keys has an element that omits all key fields ["port" "protocol"] '
+        "(and doesn't have default values for any key fields)"
+    )
 
 
 def test_free_json_has_no_problems():
