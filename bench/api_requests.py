@@ -70,11 +70,17 @@ class _Race:
     def figures(self, stored: list[str]) -> list[Figure]:
         one = f"{PODS}/NAME"
         merge = '{"metadata":{"labels":{"count":"n-COUNT"}}}'
+        config = json.dumps({**POD, "metadata": {"name": "NAME", "labels": {"count": "n-COUNT"}}}, separators=(",", ":"))
         return [
             self._ratio("create pod", CREATE, 0.15),
             self._ratio("get pod", Load("GET", one, objects=stored), 0.5),
             self._ratio("update pod", Load("PUT", one, "OBJECT", objects=stored), 0.1),
             self._ratio("merge patch of a pod", Load("PATCH", one, merge, "application/merge-patch+json", stored), 0.1),
+            self._ratio(
+                "server-side apply of a pod",
+                Load("PATCH", f"{one}?fieldManager=bench&force=true", config, "application/apply-patch+yaml", stored),
+                0.07,
+            ),
             self._memory(),
             self._ratio("list of none by selector", Load("GET", f"{PODS}?labelSelector=app%3Dnone"), 0.3),
             Figure("list of 500 pods", self._median(Load("GET", f"{PODS}?limit=500")).per_second, "/s"),
