@@ -70,7 +70,9 @@ class _Race:
     def figures(self, stored: list[str]) -> list[Figure]:
         one = f"{PODS}/NAME"
         merge = '{"metadata":{"labels":{"count":"n-COUNT"}}}'
-        config = json.dumps({**POD, "metadata": {"name": "NAME", "labels": {"count": "n-COUNT"}}}, separators=(",", ":"))
+        config = json.dumps(
+            {**POD, "metadata": {"name": "NAME", "labels": {"count": "n-COUNT"}}}, separators=(",", ":")
+        )
         return [
             self._ratio("create pod", CREATE, 0.15),
             self._ratio("get pod", Load("GET", one, objects=stored), 0.5),

@@ -55,6 +55,15 @@ def canonical(text: str) -> str:
     Raises:
         ValueError: it is no time.
     """
+    # Nearly all are stored already; longer ones are not kept, since a fraction may be of any length.
+    return _canonical(text) if len(text) == _STORED_LENGTH else format(parse(text))
+
+
+_STORED_LENGTH = len("2006-01-02T15:04:05Z")
+
+
+@lru_cache(maxsize=1024)
+def _canonical(text: str) -> str:
     return format(parse(text))
 
 

@@ -72,7 +72,7 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
 def _clean(data: bytes, cls: type[T], api_version: str, validation: str) -> T | None:
     """Decode a body about which there is nothing to say; None when that cannot be told cheaply."""
     obj = read_canonical(data, cls)
-    if obj is None or not _is_of(obj, cls.__name__, api_version) or not has_no_duplicates(data):
+    if obj is None or not _is_of(obj, cls.__name__, api_version) or clean_tree(data) is None:
         return None
     # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
     if validation != "Ignore" and not strict.has_only_known_fields(cls, data):
@@ -88,16 +88,17 @@ def read_canonical(data: bytes, cls: type[T]) -> T | None:
         return None
 
 
-def has_no_duplicates(data: bytes) -> bool:
-    """Tell cheaply that no key comes twice: written again, a tree is as long as its source is without blanks.
+def clean_tree(data: bytes) -> Any | None:
+    """Read JSON in which no key comes twice: written again, its tree is as long as it is without blanks.
 
-    False means that it cannot be told this way, not that there is a duplicate.
+    None means that it cannot be told this way, not that there is a duplicate, or that it is null.
     """
     try:
-        length = len(msgspec.json.encode(msgspec.json.decode(data)))
-    except ValueError:  # of a key that the type does not know nobody has looked at the bytes yet
-        return False
-    return length == len(data) or length == len(msgspec.json.format(data, indent=-1))
+        tree = msgspec.json.decode(data)
+        length = len(msgspec.json.encode(tree))
+    except (ValueError, RecursionError):  # of a key that the type does not know nobody has looked at the bytes yet
+        return None
+    return tree if length == len(data) or length == len(msgspec.json.format(data, indent=-1)) else None
 
 
 def _json_of(data: bytes, cls: type[Struct], api_version: str) -> bytes:

@@ -7,9 +7,7 @@ apiserver `endpoints/handlers/patch.go`, apimachinery `util/managedfields/intern
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from pinnace.apiserver.endpoints.body import has_no_duplicates
+from pinnace.apiserver.endpoints.body import clean_tree
 from pinnace.apiserver.endpoints.field_manager import Place
 from pinnace.machinery.codec import yaml as yaml_codec
 from pinnace.machinery.codec.parsed import Parsed
@@ -27,11 +25,8 @@ def parse(data: bytes) -> Parsed:
     Raises:
         BadRequest: it is no YAML, or no map.
     """
-    try:
-        tree = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        return _parse_yaml(data)
-    return Parsed(tree) if isinstance(tree, dict) and has_no_duplicates(data) else _parse_yaml(data)
+    tree = clean_tree(data)
+    return Parsed(tree) if isinstance(tree, dict) else _parse_yaml(data)
 
 
 def _parse_yaml(data: bytes) -> Parsed:

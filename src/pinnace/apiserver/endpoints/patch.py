@@ -100,6 +100,8 @@ class Changes:
         self._tree, duplicates = _read(kind, data)
         self._duplicates = [f"json patch {text}" if kind is PatchType.JSON else text for text in duplicates]
         self._shown = data.decode("utf-8", "replace")
+        # What is stored has no other fields, so there are none where the patch brings none.
+        self._brings_only_known_fields = kind is not PatchType.JSON and strict.has_only_known_fields(self._cls, data)
 
     def apply_to(self, body: bytes) -> Any:
         """Return the patched tree.
@@ -117,7 +119,9 @@ class Changes:
         obj = bodies.read_canonical(data, self._cls)
         if obj is None or (obj.kind, obj.api_version) != self._identity:
             return None
-        return obj if self._validation == "Ignore" or strict.has_only_known_fields(self._cls, data) else None
+        if self._validation == "Ignore" or self._brings_only_known_fields:
+            return obj
+        return obj if strict.has_only_known_fields(self._cls, data) else None
 
     def complain(self, result: Any) -> None:
         """Collect warnings about duplicate and unknown fields.
@@ -159,11 +163,14 @@ def _read(kind: PatchType, data: bytes) -> tuple[Any, list[str]]:
         BadRequest: it is no JSON, or not of the shape that its type has.
     """
     prefix = "" if kind is PatchType.STRATEGIC else "error decoding patch: "
-    try:
-        parsed = json_codec.parse(data)
-    except ValueError as error:
-        raise BadRequest(f"{prefix}{error}") from error
-    tree = parsed.tree
+    duplicates: tuple[str, ...] = ()
+    tree = bodies.clean_tree(data)
+    if tree is None:
+        try:
+            parsed = json_codec.parse(data)
+        except ValueError as error:
+            raise BadRequest(f"{prefix}{error}") from error
+        tree, duplicates = parsed.tree, parsed.duplicates
     if kind is PatchType.JSON:
         if not isinstance(tree, list):
             raise BadRequest(f"{prefix}json: cannot unmarshal {_word(tree)} into Go value of type jsonpatch.Patch")
@@ -175,7 +182,7 @@ def _read(kind: PatchType, data: bytes) -> tuple[Any, list[str]]:
         raise BadRequest(
             f"{prefix}json: cannot unmarshal {_word(tree)} into Go value of type map[string]interface {{}}"
         )
-    return tree, list(parsed.duplicates)
+    return tree, list(duplicates)
 
 
 def _word(tree: Any) -> str:

@@ -275,4 +275,4 @@ class _Merge:
 
     def _take(self, name: str) -> None:
         live, applied = self._live_by_name.get(name), self._applied[name]
-        self._out.append(applied if live is None else self._node.merge(live, applied))
+        self._out.append(applied if live is None or live == applied else self._node.merge(live, applied))

@@ -86,6 +86,8 @@ class _Map(Node):
         out = dict(live)
         for name, new in applied.items():
             old = out.get(name, ABSENT)
+            if old == new:
+                continue
             node = self._node(name)
             out[name] = new if old is ABSENT or node is None else node.merge(old, new)
         return out
