@@ -21,6 +21,7 @@ from pinnace.controllers.deployment import DeploymentController
 from pinnace.controllers.endpoints import EndpointsController
 from pinnace.controllers.endpointslice import EndpointSliceController
 from pinnace.controllers.garbage_collector import GarbageCollector
+from pinnace.controllers.job import JobController
 from pinnace.controllers.namespace import NamespaceController
 from pinnace.controllers.node_ipam import NodeIpamController
 from pinnace.controllers.node_lifecycle import NodeLifecycleController
@@ -53,6 +54,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     DeploymentController,
     DaemonSetController,
     StatefulSetController,
+    JobController,
     EndpointSliceController,
     EndpointsController,
     GarbageCollector,
