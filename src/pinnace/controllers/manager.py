@@ -16,6 +16,7 @@ from pinnace.component.http import Handler, UserInfo
 from pinnace.component.metrics import Metrics
 from pinnace.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from pinnace.controllers.controller import Controller
+from pinnace.controllers.cronjob import CronJobController
 from pinnace.controllers.daemonset import DaemonSetController
 from pinnace.controllers.deployment import DeploymentController
 from pinnace.controllers.endpoints import EndpointsController
@@ -37,6 +38,7 @@ from pinnace.controllers.storage_protection import (
     VACProtectionController,
 )
 from pinnace.controllers.taint_eviction import TaintEvictionController
+from pinnace.controllers.ttl_after_finished import TTLAfterFinishedController
 
 _ACCOUNTS = "system:serviceaccounts"
 _RESTART = Backoff(1.0, 300.0)
@@ -55,6 +57,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     DaemonSetController,
     StatefulSetController,
     JobController,
+    CronJobController,
+    TTLAfterFinishedController,
     EndpointSliceController,
     EndpointsController,
     GarbageCollector,

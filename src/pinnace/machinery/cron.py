@@ -6,8 +6,9 @@ Complaints are those of github.com/robfig/cron v3 `ParseStandard`, which clients
 
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 _MONTHS = {
     name: number
@@ -30,6 +31,8 @@ _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "
 _DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _INT64 = 1 << 63
+# Days in which a schedule must come round, or never does: five years, as upstream has it.
+_SEARCH_DAYS = 5 * 366
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,43 @@ class Schedule:
     day_of_week: Field | None = None
     every_seconds: float = 0.0
     zone: str | None = None
+
+    def next_after(self, seconds: float, zone: tzinfo = UTC) -> float | None:
+        """Return the next time after another one, both in seconds since the epoch; None when there is none within five years.
+
+        The zone holds for schedules that name none. An hour that the clocks skip has no times, one that comes twice has them twice.
+        """
+        if self.every_seconds:
+            return float(int(seconds)) + self.every_seconds
+        if self.zone:
+            zone = zoneinfo.ZoneInfo(self.zone)
+        today = datetime.fromtimestamp(seconds, zone).date()
+        for offset in range(_SEARCH_DAYS):
+            day = today + timedelta(days=offset)
+            if self._has_day(day):
+                found = min((time for time in self._times(day, zone) if time > seconds), default=None)
+                if found is not None:
+                    return found
+        return None
+
+    def _has_day(self, day: date) -> bool:
+        month, weekday, dom = self.month, self.day_of_week, self.day_of_month
+        assert month is not None and weekday is not None and dom is not None  # noqa: PT018 - not a fixed time between runs
+        if day.month not in month.values:
+            return False
+        by_date, by_weekday = day.day in dom.values, day.isoweekday() % 7 in weekday.values
+        # Where both restrict, either will do.
+        return (by_date and by_weekday) if dom.is_open or weekday.is_open else (by_date or by_weekday)
+
+    def _times(self, day: date, zone: tzinfo) -> Iterator[float]:
+        assert self.hour is not None and self.minute is not None  # noqa: PT018 - not a fixed time between runs
+        for hour in self.hour.values:
+            for minute in self.minute.values:
+                for fold in (0, 1):
+                    local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone, fold=fold)
+                    time = local.timestamp()
+                    if datetime.fromtimestamp(time, zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+                        yield time
 
 
 def parse(text: str) -> Schedule:

@@ -1,5 +1,8 @@
 """Cron schedules: what they let through, and the words they are refused with."""
 
+import zoneinfo
+from datetime import UTC, datetime
+
 import pytest
 
 from pinnace.machinery import cron
@@ -74,3 +77,38 @@ def test_schedule_repeats_after_a_fixed_time(text, seconds, zone):
     """`@every` takes a duration as Go writes it."""
     schedule = cron.parse(text)
     assert (schedule.every_seconds, schedule.zone, schedule.minute) == (seconds, zone, None)
+
+
+def _seconds(text):
+    return datetime.fromisoformat(text).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "following"),
+    [
+        pytest.param("*/15 * * * *", "2026-01-01T00:00:00+00:00", "2026-01-01T00:15:00+00:00", id="strictly after"),
+        pytest.param("0 0 1 * *", "2026-01-31T12:00:00+00:00", "2026-02-01T00:00:00+00:00", id="month"),
+        pytest.param("0 0 29 2 *", "2026-01-01T00:00:00+00:00", "2028-02-29T00:00:00+00:00", id="leap day"),
+        pytest.param("0 0 13 * 5", "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", id="either day"),
+        pytest.param("0 0 13 * *", "2026-01-01T00:00:00+00:00", "2026-01-13T00:00:00+00:00", id="date alone"),
+        pytest.param("0 0 * * 0", "2026-01-01T00:00:00+00:00", "2026-01-04T00:00:00+00:00", id="sunday"),
+        pytest.param("@every 90s", "2026-01-01T00:00:00.700+00:00", "2026-01-01T00:01:30+00:00", id="every"),
+        pytest.param(
+            "TZ=Asia/Kolkata 0 0 * * *", "2026-01-01T00:00:00+00:00", "2026-01-01T18:30:00+00:00", id="own zone"
+        ),
+        pytest.param("30 2 * * *", "2026-03-28T12:00:00+00:00", "2026-03-30T02:30:00+02:00", id="hour that is skipped"),
+        pytest.param(
+            "30 2 * * *", "2026-10-24T12:00:00+00:00", "2026-10-25T00:30:00+00:00", id="hour that comes twice"
+        ),
+        pytest.param("30 2 * * *", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00", id="its second time"),
+    ],
+)
+def test_schedule_says_when_it_comes_next(text, after, following):
+    """The zone's clock is what counts (Berlin's here), also where it jumps."""
+    zone = zoneinfo.ZoneInfo("Europe/Berlin") if "2 * * *" in text else UTC
+    assert cron.parse(text).next_after(_seconds(after), zone) == _seconds(following)
+
+
+def test_schedule_may_never_come():
+    """There is no such day."""
+    assert cron.parse("0 0 31 2 *").next_after(_seconds("2026-01-01T00:00:00+00:00")) is None
