@@ -62,7 +62,8 @@ def _parse(path: str, method: str) -> RequestInfo:
 
 
 def _resource(method: str, path: str, group: str, version: str, parts: list[str]) -> RequestInfo:
-    verb = _VERBS.get(method, method.lower())
+    # A method that stands for no verb has an empty one, which only a rule for all verbs allows.
+    verb = _VERBS.get(method, "")
     legacy_watch = parts[0] == "watch" and len(parts) > 1
     if legacy_watch:
         parts = parts[1:]

@@ -33,6 +33,7 @@ _OBJECT: dict[str, tuple[str, Verb]] = {
     "patch": ("patch", patch.patch),
     "delete": ("delete", write.delete),
 }
+PROXY_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Parts of the object that are read and written like the object itself.
 _PARTS: dict[str, Verb] = {"get": read.get, "update": write.update, "patch": patch.patch}
 
@@ -90,7 +91,8 @@ def _part_handler(resource: Resource, part: Subresource, info: RequestInfo, meth
     special = specials.get((resource.plural, name)) or specials.get(("", name))
     verb = "get" if info.verb == "watch" else info.verb
     if special is not None:
-        if verb not in verbs or (method == "HEAD" and name != "proxy"):
+        # A proxy takes every method: it is for what lies behind it to judge.
+        if not (method in PROXY_METHODS if name == "proxy" else verb in verbs and method != "HEAD"):
             raise method_not_allowed()
         return special
     handler = _PARTS.get(verb) if part.kind == resource.kind and verb in verbs and method != "HEAD" else None

@@ -118,12 +118,32 @@ def kubelet_url(node: Node) -> str:
     Raises:
         ApiError: the node says no address.
     """
+    host = node_host(node)
+    port = node.status.daemon_endpoints.kubelet_endpoint.port or DEFAULT_PORT
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def node_host(node: Node) -> str:
+    """Return the address by which a node is reached.
+
+    Raises:
+        ApiError: the node says none.
+    """
     by_type = {address.type: address.address for address in reversed(node.status.addresses)}
     host = next((by_type[kind] for kind in ADDRESS_TYPES if by_type.get(kind)), "")
     if not host:
         raise errors.internal(f"no preferred addresses found; known addresses: {sorted(by_type)}")
-    port = node.status.daemon_endpoints.kubelet_endpoint.port or DEFAULT_PORT
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return host
+
+
+def kubelet_unreachable(error: Exception) -> errors.ApiError:
+    """Say that a kubelet could not be reached."""
+    return errors.internal(f"error dialing backend: {error}")
+
+
+def service_unreachable(error: Exception) -> errors.ApiError:
+    """Say that what is proxied to could not be reached."""
+    return errors.ServiceUnavailable(f"error trying to reach service: {error}")
 
 
 def wants_upgrade(request: Request) -> bool:
@@ -144,11 +164,13 @@ def body_of(request: Request) -> bytes | AsyncIterator[bytes]:
     return request.stream() if "Content-Length" in request.headers or "Transfer-Encoding" in request.headers else b""
 
 
-async def forward_to(client: HttpClient, request: Request) -> Response | Upgrade:
+async def forward_to(
+    client: HttpClient, request: Request, unreachable: Callable[[Exception], errors.ApiError] = kubelet_unreachable
+) -> Response | Upgrade:
     """Send a request on and return the answer.
 
     Raises:
-        ApiError: there is no answer.
+        ApiError: there is no answer; what `unreachable` makes of the reason.
     """
     upgrade = wants_upgrade(request)
     headers = end_to_end(request.headers, upgrade=upgrade)
@@ -159,7 +181,7 @@ async def forward_to(client: HttpClient, request: Request) -> Response | Upgrade
             request.method, request.path, query=request.query, headers=headers, body=body_of(request), stream=True
         )
     except (ConnectFailed, BodyIncomplete) as error:
-        raise errors.internal(f"error dialing backend: {error}") from error
+        raise unreachable(error) from error
     except TimeoutError as error:
         raise errors.ServiceUnavailable("error trying to reach service: the backend did not answer in time") from error
     return Response(response.status, _answer_headers(response.headers), response.body)
@@ -169,6 +191,10 @@ async def _forward_upgrade(client: HttpClient, request: Request, headers: Header
     try:
         upgraded = await client.upgrade(request.method, request.path, query=request.query, headers=headers)
     except UpgradeRefused as refused:
+        if refused.status < 400:
+            # Neither the protocol asked for nor a refusal: a redirect, above all, is not to be followed.
+            message = f"invalid upgrade response: status code {refused.status}"
+            raise errors.ApiError(500, "", message, None) from refused
         return Response(
             refused.status, _answer_headers(Headers(refused.fields)).without("Content-Length"), refused.body
         )

@@ -1,78 +1,98 @@
 """Proxies: nodes/x/proxy to the kubelet, pods/x/proxy and services/x/proxy to the network, any method, upgrades included.
 
-A name can carry a scheme and a port: `https:web:8443`. Redirects are handed to the client, never followed, and addresses of the machine
-itself are refused. Upstream: `pkg/registry/core/{node,pod,service}`, apimachinery `util/proxy`.
+A name can carry a scheme and a port: `https:web:8443`. Redirects are handed to the client with the proxy's own path put before
+theirs, never followed; addresses of the machine itself are refused. A path that ends with `proxy` is sent to the one with a slash, so
+that relative links work. Upstream: `pkg/registry/core/{node,pod,service}`, apimachinery `util/proxy/{upgradeaware,transport}.go`.
 """
 
 import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator
+import posixpath
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pinnace.api.core_v1 import Node, Pod, Service
 from pinnace.api.discovery_v1 import EndpointSlice
 from pinnace.apiserver.authentication import without_credentials
 from pinnace.apiserver.endpoints.scope import Scope
-from pinnace.apiserver.streaming.kubelets import Kubelets, body_of, forward_to
-from pinnace.component.http import Request, Response, Upgrade
+from pinnace.apiserver.streaming.kubelets import (
+    DEFAULT_PORT,
+    Kubelets,
+    body_of,
+    forward_to,
+    node_host,
+    service_unreachable,
+    wants_upgrade,
+)
+from pinnace.component.http import Headers, Request, Response, Upgrade
 from pinnace.component.http.client import HttpClient
 from pinnace.component.tls import client_context
 from pinnace.machinery import errors
 
 _SERVICE_LABEL = "kubernetes.io/service-name"
+_SCHEMES = frozenset({"http", "https", ""})
+# What a backend says to browsers about other sites would be said in the API server's name.
+_CORS = tuple(f"Access-Control-Allow-{what}" for what in ("Credentials", "Headers", "Methods", "Origin"))
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A name in a proxy's path, split: the port is empty when the object is to say it."""
+    """A name in a proxy's path, split: scheme and port are empty when the object is to say them."""
 
     scheme: str
     name: str
     port: str
 
 
-def parse_target(text: str) -> Target:
-    """Split `[scheme:]name[:port]`.
+def parse_target(text: str, kind: str) -> Target:
+    """Split `[scheme:]name[:port]`; `kind` is the word for what is named.
 
     Raises:
         BadRequest: it is no such thing.
     """
     parts = text.split(":")
     if len(parts) == 1:
-        return Target("http", parts[0], "")
-    if len(parts) == 2:
-        return Target("http", parts[0], parts[1])
-    if len(parts) == 3 and parts[0] in {"http", "https", ""}:
-        return Target(parts[0] or "http", parts[1], parts[2])
-    raise errors.BadRequest(f'invalid proxy target "{text}"')
+        target = Target("", text, "")
+    elif len(parts) == 2:
+        target = Target("", *parts)
+    else:
+        target = Target(*parts[:3])
+    if len(parts) > 3 or not target.name or target.scheme not in _SCHEMES:
+        raise errors.BadRequest(f'invalid {kind} request "{text}"')
+    return target
 
 
 class Proxies:
     """Handlers of the proxy subresources."""
 
-    def __init__(self, kubelets: Kubelets) -> None:
+    def __init__(self, kubelets: Kubelets, check_address: Callable[[str], None] | None = None) -> None:
+        """Pass on to kubelets, and to addresses that `check_address` has nothing against."""
         self._kubelets = kubelets
+        self._check_address = check_address or refuse_local
 
     async def node(self, scope: Scope) -> Response | Upgrade:
-        """Pass a request to a node's kubelet."""
-        target = parse_target(scope.info.name)
+        """Pass a request to a node's kubelet, or to another port of the node."""
+        target = parse_target(scope.info.name, "node")
         node = await scope.services.objects.get(Node, target.name)
         if node is None:
             raise errors.not_found("", "nodes", target.name)
-        return await self._kubelets.forward(node, _inner(scope))
+        kubelet_port = node.status.daemon_endpoints.kubelet_endpoint.port or DEFAULT_PORT
+        if target.port not in {"", str(kubelet_port)}:
+            return await self._pass(scope, target.scheme, node_host(node), target.port)
+        redirect = _redirect_to_root(scope)
+        return redirect or _shown(scope, await self._kubelets.forward(node, _inner(scope)))
 
     async def pod(self, scope: Scope) -> Response | Upgrade:
         """Pass a request to a pod's address."""
-        target = parse_target(scope.info.name)
+        target = parse_target(scope.info.name, "pod")
         pod = await scope.services.objects.get(Pod, target.name, scope.info.namespace)
         if pod is None:
             raise errors.not_found("", "pods", target.name)
-        if not pod.status.pod_ip:
-            raise errors.BadRequest(f"pod {target.name} has no address")
-        return await _pass(scope, target.scheme, pod.status.pod_ip, target.port or _pod_port(pod))
+        return await self._pass(scope, target.scheme, pod.status.pod_ip, target.port or _pod_port(pod))
 
     async def service(self, scope: Scope) -> Response | Upgrade:
         """Pass a request to a ready endpoint of a service."""
-        target = parse_target(scope.info.name)
+        target = parse_target(scope.info.name, "service")
         objects = scope.services.objects
         service = await objects.get(Service, target.name, scope.info.namespace)
         if service is None:
@@ -82,38 +102,89 @@ class Proxies:
             for one in await objects.list(EndpointSlice, scope.info.namespace)
             if one.metadata.labels.get(_SERVICE_LABEL) == target.name
         ]
-        host, port = _endpoint(slices, _port_name(service, target), target.name)
-        return await _pass(scope, target.scheme, host, port)
+        host, port = _endpoint(slices, _port_name(service, target), scope.info.name)
+        return await self._pass(scope, target.scheme, host, port)
+
+    async def _pass(self, scope: Scope, scheme: str, host: str, port: str) -> Response | Upgrade:
+        self._check_address(host)
+        redirect = _redirect_to_root(scope)
+        if redirect is not None:
+            return redirect
+        name = f"[{host}]" if ":" in host else host
+        # What a pod serves is signed by whoever it likes; upstream does not check it either.
+        context = client_context(None, verify=False) if scheme == "https" else None
+        backend = f"{name}:{port}" if port else name
+        client = HttpClient(f"{scheme or 'http'}://{backend}", context)
+        try:
+            answer = _shown(scope, await forward_to(client, _inner(scope), service_unreachable), backend)
+        except BaseException:
+            await client.close()
+            raise
+        if isinstance(answer, Response) and not isinstance(answer.body, bytes):
+            return Response(answer.status, answer.headers, _closing(answer.body, client))
+        await client.close()
+        return answer
 
 
 def _inner(scope: Scope) -> Request:
     request = scope.request
+    headers = without_credentials(request.headers).without("X-Forwarded-Uri")
+    forwarded = [("X-Forwarded-Uri", request.path)]
+    if request.connection.peer is not None:
+        before = (*headers.tokens("X-Forwarded-For"), request.connection.peer[0])
+        headers = headers.without("X-Forwarded-For")
+        forwarded.append(("X-Forwarded-For", ", ".join(before)))
     return Request(
         request.method,
-        "/" + scope.info.rest,
+        "/" + scope.info.rest + ("/" if scope.info.rest and request.path.endswith("/") else ""),
         query=request.query,
-        headers=without_credentials(request.headers),
+        headers=headers.extended(*forwarded),
         body=body_of(request),
     )
 
 
-async def _pass(scope: Scope, scheme: str, host: str, port: str) -> Response | Upgrade:
-    address = ipaddress.ip_address(host)
+def _redirect_to_root(scope: Scope) -> Response | None:
+    """Return the redirect of a reading request whose path ends with `proxy`, None for any other."""
+    request = scope.request
+    if scope.info.rest or request.path.endswith("/") or request.method not in {"GET", "HEAD"} or wants_upgrade(request):
+        return None
+    query = f"?{request.query}" if request.query else ""
+    return Response(301, Headers({"Location": f"{request.path}/{query}"}))
+
+
+def refuse_local(host: str) -> None:
+    """Refuse to call the machine itself, its neighbours by chance, or nobody."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise errors.BadRequest("address not allowed") from None
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise errors.BadRequest("address not allowed")
-    netloc = f"[{host}]:{port}" if address.version == 6 else f"{host}:{port}"
-    # What a pod serves is signed by whoever it likes; upstream does not check it either.
-    context = client_context(None, verify=False) if scheme == "https" else None
-    client = HttpClient(f"{scheme}://{netloc}", context)
-    try:
-        answer = await forward_to(client, _inner(scope))
-    except BaseException:
-        await client.close()
-        raise
-    if isinstance(answer, Response) and not isinstance(answer.body, bytes):
-        return Response(answer.status, answer.headers, _closing(answer.body, client))
-    await client.close()
-    return answer
+
+
+def _shown(scope: Scope, answer: Response | Upgrade, backend: str = "") -> Response | Upgrade:
+    """Return a backend's answer as the client is to see it."""
+    if isinstance(answer, Upgrade):
+        return answer
+    headers = answer.headers.without(*_CORS)
+    location = headers.get("Location")
+    if location:
+        moved = _moved(scope, location, backend)
+        headers = headers.without("Location").extended(("Location", moved))
+    return Response(answer.status, headers, answer.body)
+
+
+def _moved(scope: Scope, location: str, backend: str) -> str:
+    """Return where a redirect leads by way of the proxy; one to somewhere else, or a relative one, stays as it is."""
+    url = urlsplit(location)
+    if not url.path.startswith("/") or url.netloc not in {"", backend, scope.request.headers.get("Host")}:
+        return location
+    rest = scope.info.rest
+    own = scope.request.path.removesuffix("/").removesuffix(f"/{rest}" if rest else "")
+    path = url.path
+    if not path.startswith(own):
+        path = posixpath.normpath(own + path) + ("/" if path.endswith("/") else "")
+    return path + (f"?{url.query}" if url.query else "") + (f"#{url.fragment}" if url.fragment else "")
 
 
 async def _closing(body: AsyncIterator[bytes], client: HttpClient) -> AsyncGenerator[bytes, None]:
@@ -126,27 +197,26 @@ async def _closing(body: AsyncIterator[bytes], client: HttpClient) -> AsyncGener
 
 
 def _pod_port(pod: Pod) -> str:
-    """Return the first port that the pod declares, else HTTP's."""
+    """Return the first port that the pod declares; empty, which means the scheme's, when it declares none."""
     ports = [port.container_port for container in pod.spec.containers for port in container.ports]
-    return str(ports[0]) if ports else "80"
+    return str(ports[0]) if ports else ""
 
 
 def _port_name(service: Service, target: Target) -> str:
-    """Return the name of the service's port that is meant, by its name, its number, or as the only one."""
-    ports = service.spec.ports
-    for port in ports:
-        if target.port and target.port in {port.name, str(port.port)}:
+    """Return the name of the service's port that is meant: what was said, unless that is a number."""
+    if not target.port.isdecimal():
+        return target.port
+    for port in service.spec.ports:
+        if port.port == int(target.port):
             return port.name
-    if not target.port and len(ports) == 1:
-        return ports[0].name
-    raise errors.ServiceUnavailable(f'no service port "{target.port}" found for service "{target.name}"')
+    raise errors.ServiceUnavailable(f'no service port {int(target.port)} found for service "{target.name}"')
 
 
-def _endpoint(slices: list[EndpointSlice], port_name: str, name: str) -> tuple[str, str]:
-    """Return the address and port of the first ready endpoint."""
+def _endpoint(slices: list[EndpointSlice], port_name: str, asked: str) -> tuple[str, str]:
+    """Return the address and port of the first ready endpoint; `asked` is the name in the request."""
     for one in slices:
         port = next((port.port for port in one.ports or () if (port.name or "") == port_name), None)
         for endpoint in one.endpoints or ():
             if port is not None and endpoint.addresses and endpoint.conditions.ready is not False:
                 return endpoint.addresses[0], str(port)
-    raise errors.ServiceUnavailable(f'no endpoints available for service "{name}"')
+    raise errors.ServiceUnavailable(f'no endpoints available for service "{asked}"')
