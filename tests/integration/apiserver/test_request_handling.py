@@ -3,55 +3,13 @@
 import asyncio
 import gzip
 import json
-import random
-from contextlib import asynccontextmanager
 
 import pytest
 
-from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
-from pinnace.apiserver.service_account_tokens import SigningKey
-from pinnace.component.clock import VirtualClock
-from pinnace.component.http import Connection, Headers, Request, Response, UserInfo
-from pinnace.component.identity import Identity
-from pinnace.store.memory import MemoryStore
-
-ADMIN = UserInfo("admin", groups=("system:masters", "system:authenticated"))
-MAPS = "/api/v1/namespaces/default/configmaps"
-
-
-class Running:
-    """A server in this process, and a way to ask it."""
-
-    def __init__(self, server, clock):
-        self.server = server
-        self.clock = clock
-
-    async def __call__(self, method, path, body=None, *, user=ADMIN, query="", **headers):
-        fields = Headers([(name.replace("_", "-"), value) for name, value in headers.items()])
-        data = json.dumps(body).encode() if body is not None else b""
-        connection = Connection(user=user, secure=True)
-        return await self.server.handle(
-            Request(method, path, query=query, headers=fields, body=data, connection=connection)
-        )
-
-    async def make_map(self, name, size=1):
-        answer = await self("POST", MAPS, {"metadata": {"name": name}, "data": {"x": "y" * size}})
-        assert answer.status == 201
-
-
-@asynccontextmanager
-async def running_server(config=None):
-    clock = VirtualClock()
-    server = api_server(
-        config or ApiServerConfig(),
-        MemoryStore(clock),
-        clock=clock,
-        identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
-    )
-    async with server.running():
-        yield Running(server, clock)
+from pinnace.apiserver.endpoints import request_info
+from pinnace.component.http import Request, Response, UserInfo
+from support.in_process import ADMIN, MAPS, running_server
 
 
 @pytest.fixture
@@ -118,8 +76,6 @@ async def test_flooded_level_answers_429_with_retry_after():
 
 
 def _list_of(user):
-    from pinnace.apiserver.endpoints import request_info
-
     return request_info.parse(Request("GET", MAPS)), user
 
 

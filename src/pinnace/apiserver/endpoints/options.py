@@ -178,29 +178,33 @@ def _selectors(
 def _version_errors(options: ListOptions, *, watch: bool) -> Iterable[FieldError]:
     match, path = options.match, Path("resourceVersionMatch")
     if watch:
-        if options.send_initial_events is not None and match != "NotOlderThan":
-            if not match:
-                yield forbidden(path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
-                return
-            yield not_supported(path, match, ("NotOlderThan",))
-            return
-        if options.send_initial_events is None and match:
-            yield forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-        if options.continue_ and match:
-            yield forbidden(path, "resourceVersionMatch is forbidden when continue is provided")
+        yield from _watch_errors(options, path)
         return
+    if match:
+        if not options.resource_version:
+            yield forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided")
+        if options.continue_:
+            yield forbidden(path, "resourceVersionMatch is forbidden when continue is provided")
+        if match not in _MATCHES:
+            yield not_supported(path, match, _MATCHES)
+        if match == "Exact" and options.resource_version == "0":
+            yield forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
     if options.send_initial_events is not None:
         yield forbidden(Path("sendInitialEvents"), "sendInitialEvents is forbidden for list")
+
+
+def _watch_errors(options: ListOptions, path: Path) -> Iterable[FieldError]:
+    match = options.match
+    if options.send_initial_events is not None and match != "NotOlderThan":
+        yield forbidden(path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
     if not match:
         return
-    if not options.resource_version:
-        yield forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided")
+    if options.send_initial_events is None:
+        yield forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+    if match != "NotOlderThan":
+        yield not_supported(path, match, ("NotOlderThan",))
     if options.continue_:
         yield forbidden(path, "resourceVersionMatch is forbidden when continue is provided")
-    if match not in _MATCHES:
-        yield not_supported(path, match, _MATCHES)
-    if match == "Exact" and options.resource_version == "0":
-        yield forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
 
 
 def delete_options_from_query(request: Request) -> DeleteOptions:

@@ -57,7 +57,7 @@ class _Stream:
         limit = options.timeout_seconds
         self._end = self._clock.monotonic() + (float(limit) if limit else scope.services.watch_seconds())
         self._columns_sent = False
-        # Without a word about it, a watch from "now" or from any version begins with what there is.
+        # Without a word about it, a watch from "now" or from any version begins with what there is, as if it had asked.
         self._with_initial = (
             options.send_initial_events
             if options.send_initial_events is not None
@@ -82,7 +82,7 @@ class _Stream:
             yield b'{"type":"ERROR","object":%b}\n' % escape_html(tree_bytes(error.status()))
 
     async def _follow(self, watcher: Watcher) -> AsyncIterator[bytes]:
-        if self._with_initial and self._options.send_initial_events and self._options.bookmarks:
+        if self._with_initial and self._options.bookmarks:
             revision = await self._scope.registry.storage.catch_up()
             if not watcher.is_idle:
                 yield self._lines(await anext(watcher))
