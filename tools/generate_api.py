@@ -45,7 +45,10 @@ SCALARS = {
 # Go writes null for these when they are empty, but a valid object never has them empty: a plain tuple serves its readers better.
 NEVER_EMPTY = {("io.k8s.api.core.v1.PodSpec", "containers"), ("io.k8s.api.core.v1.NodeSelector", "nodeSelectorTerms")}
 # Lists that a client may send empty and mean something by it: unset they are None.
-EMPTY_SAYS_SOMETHING = {(f"{META}.ObjectMeta", "managedFields")}
+EMPTY_SAYS_SOMETHING = {
+    (f"{META}.ObjectMeta", "managedFields"),
+    ("io.k8s.api.autoscaling.v2.HPAScalingRules", "policies"),
+}
 MODULES = {
     META: "meta_v1",
     "io.k8s.apimachinery.pkg.version": "version_info",

@@ -90,7 +90,7 @@ class HPAScalingPolicy(Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 class HPAScalingRules(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     stabilization_window_seconds: Int32 | None = field(name="stabilizationWindowSeconds", default=None)
     select_policy: str | None = field(name="selectPolicy", default=None)
-    policies: tuple[HPAScalingPolicy, ...] = ()
+    policies: tuple[HPAScalingPolicy, ...] | None = None
     tolerance: Quantity | None = None
 
 
