@@ -12,8 +12,8 @@ DROP = object()
 
 
 def resource_of(plural: str) -> resources.Resource:
-    """Return a resource by its plural."""
-    return next(one for one in resources.RESOURCES if one.plural == plural)
+    """Return a resource by its plural, in its stored version."""
+    return next(one for one in resources.RESOURCES if one.plural == plural and one.stored_in is None)
 
 
 def changed(tree: Any, changes: dict[str, Any]) -> Any:

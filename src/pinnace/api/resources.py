@@ -18,8 +18,6 @@ from msgspec import Struct
 # Inside `Resource` the bare word names its property.
 StructType: TypeAlias = type[Struct]
 
-# Kinds that are served in several places and stored in one form.
-_STORED_AS = {("events.k8s.io", "Event"): ("", "v1"), ("autoscaling", "HorizontalPodAutoscaler"): ("autoscaling", "v2")}
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 STATUS_VERBS = ("get", "patch", "update")
 PROXY_VERBS = ("create", "delete", "get", "patch", "update")
@@ -51,6 +49,8 @@ class Resource:
     namespaced: bool = True
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
+    # The group and version that its objects are stored in, where that is not its own.
+    stored_in: tuple[str, str] | None = None
 
     @property
     def singular(self) -> str:
@@ -81,7 +81,7 @@ class Resource:
     @cached_property
     def storage_version_hash(self) -> str:
         """What discovery tells clients that migrate storage; equal when the stored form is."""
-        group, version = _STORED_AS.get((self.group, self.kind), (self.group, self.version))
+        group, version = self.stored_in or (self.group, self.version)
         text = f"{group}/{version}/{self.kind}".encode()
         return base64.b64encode(hashlib.sha256(text).digest()[:8]).decode()
 
@@ -142,6 +142,7 @@ class _Rows:
         verbs: tuple[str, ...] = ALL_VERBS,
         parts: tuple[Subresource, ...] = (),
         categories: tuple[str, ...] = (),
+        stored_in: tuple[str, str] | None = None,
     ) -> None:
         self.rows.append(
             Resource(
@@ -155,6 +156,7 @@ class _Rows:
                 not cluster,
                 verbs,
                 parts,
+                stored_in,
             )
         )
 
@@ -219,7 +221,7 @@ def _apps() -> list[Resource]:
 
 def _events() -> list[Resource]:
     rows = _Rows("events.k8s.io", "v1", "events_v1")
-    rows.add("events", "Event", "ev")
+    rows.add("events", "Event", "ev", stored_in=("", "v1"))
     return rows.rows
 
 
@@ -247,6 +249,7 @@ def _autoscaling(version: str) -> list[Resource]:
         "hpa",
         parts=_status("HorizontalPodAutoscaler"),
         categories=ALL,
+        stored_in=None if version == "v2" else ("autoscaling", "v2"),
     )
     return rows.rows
 
@@ -413,6 +416,14 @@ _BY_MODULE = {(f"pinnace.api.{item.module}", item.kind): item for item in RESOUR
 def by_path(group: str, version: str, plural: str) -> Resource | None:
     """Return the resource served under a path, None when there is none."""
     return _BY_PATH.get((group, version, plural))
+
+
+def stored(resource: Resource) -> Resource:
+    """Return the version of a resource that its objects are stored in."""
+    if resource.stored_in is None:
+        return resource
+    group, version = resource.stored_in
+    return _BY_PATH[group, version, resource.plural]
 
 
 def by_kind(api_version: str, kind: str) -> Resource | None:

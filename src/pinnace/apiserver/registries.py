@@ -1,4 +1,4 @@
-"""All registries of a server: one a kind, over one store.
+"""All registries of a server: one a kind and version, over one store.
 
 Invariant: between the beginning of `running` and its end every cache follows the store. A resource that is not stored (reviews,
 bindings) has a registry that stays empty.
@@ -6,7 +6,6 @@ bindings) has a registry that stays empty.
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, Never
 
 from pinnace.api import resources
@@ -17,7 +16,7 @@ from pinnace.apiserver.registry import deletion
 from pinnace.apiserver.registry.objects import RegistryObjects, system_call
 from pinnace.apiserver.registry.store import Registry
 from pinnace.apiserver.registry.strategy import DEFAULT, Objects, Strategy
-from pinnace.apiserver.registry.table import STRATEGIES
+from pinnace.apiserver.registry.table import STRATEGIES, VERSIONS
 from pinnace.apiserver.storage import Storage
 from pinnace.component.clock import Clock
 from pinnace.component.identity import Identity
@@ -38,19 +37,20 @@ class Registries:
         self._clock = clock
         self._identity = identity
         self._storage = Storage(store, clock)
-        self._places: set[str] = set()
-        self._registries = {resource: self._make(resource) for resource in resources.RESOURCES}
+        self._registries = {one: self._make(one) for one in resources.RESOURCES if one.stored_in is None}
+        self._registries |= {one: self._versioned(one) for one in resources.RESOURCES if one.stored_in is not None}
         self.objects: Objects = RegistryObjects(self.of, clock, identity)
 
     def _make(self, resource: Resource) -> Registry[Any]:
         strategy: Strategy[Any] = STRATEGIES.get((resource.group, resource.plural), DEFAULT)
-        # A second version of a kind has a place of its own: nothing converts between versions yet.
-        place = resource
-        if resource.plural in self._places:
-            place = replace(resource, plural=f"{resource.plural}.{resource.version}.{resource.group}")
-        self._places.add(resource.plural)
-        storage = self._storage.add(place, fields_of=_fields_of(strategy), indexed=strategy.selectable.indexed)
+        storage = self._storage.add(resource, fields_of=_fields_of(strategy), indexed=strategy.selectable.indexed)
         return Registry(resource, strategy, storage)
+
+    def _versioned(self, resource: Resource) -> Registry[Any]:
+        """Return another version's door to objects that are stored."""
+        version = VERSIONS[resource.api_version, resource.plural]
+        stored = self.of(resources.stored(resource))
+        return Registry(stored.resource, version.strategy, stored.storage, version)
 
     def of(self, resource: Resource) -> Registry[Any]:
         """Return the registry of a resource."""
@@ -70,7 +70,7 @@ class Registries:
         """Delete objects whose kind gives them a time to live, when it is over."""
         async for _ in self._clock.ticker(EXPIRY_PERIOD_SECONDS):
             for registry in self._registries.values():
-                if registry.strategy.ttl_seconds is not None:
+                if registry.version is None and registry.strategy.ttl_seconds is not None:
                     await self._expire(registry, self._clock.time() - registry.strategy.ttl_seconds)
         raise AssertionError("a ticker ends only by cancellation")
 

@@ -1,24 +1,13 @@
 """Every resource with every one of its subresources and verbs: each answers, and none with a server error."""
 
-import json
-import random
-from contextlib import asynccontextmanager
-
 import pytest
+from tests.support.callers import running_server, tree
 from tests.support.manifests import manifest
 
 from pinnace.api.resources import RESOURCES
-from pinnace.apiserver.compose import api_server
-from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.registry.strategy import DEFAULT
 from pinnace.apiserver.registry.table import STRATEGIES
-from pinnace.apiserver.service_account_tokens import SigningKey
-from pinnace.component.clock import VirtualClock
-from pinnace.component.http import Connection, Headers, Request, Response, UserInfo
-from pinnace.component.identity import Identity
-from pinnace.store.memory import MemoryStore
 
-ADMIN = Connection(user=UserInfo("admin", groups=("system:masters",)), secure=True)
 METHODS = {"create": "POST", "get": "GET", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 STORED = [resource for resource in RESOURCES if resource.is_stored]
 # Upstream, too, answers a binding without a target with 500.
@@ -29,43 +18,6 @@ PARTS = {"status", "scale", "approval", "finalize", "ephemeralcontainers", "resi
 
 def resource_id(resource):
     return f"{resource.plural}.{resource.version}.{resource.group}".rstrip(".")
-
-
-class Caller:
-    """Sends JSON to a server."""
-
-    def __init__(self, handle):
-        self._handle = handle
-
-    async def __call__(self, method, path, body=None, **headers):
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        data = b"" if body is None else json.dumps(body).encode()
-        media = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        fields = Headers([("Content-Type", media), *headers.items()])
-        answer = await self._handle(Request(method, path, headers=fields, body=data, connection=ADMIN))
-        assert isinstance(answer, Response)
-        return answer
-
-
-@asynccontextmanager
-async def running_server():
-    clock = VirtualClock()
-    server = api_server(
-        ApiServerConfig(),
-        MemoryStore(clock),
-        clock=clock,
-        identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
-    )
-    async with server.running():
-        call = Caller(server.handle)
-        # What a controller would make.
-        await call("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
-        yield call
-
-
-def tree(answer):
-    return json.loads(answer.body)
 
 
 async def test_every_kind_can_be_created_read_written_and_deleted():

@@ -4,7 +4,6 @@ The configuration is laid over the stored object, or over an empty one, and the 
 another write comes first, it is laid over the newer object. Upstream: apiserver `endpoints/handlers/patch.go` (applyPatcher).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,18 +32,19 @@ async def apply(scope: Scope, options: WriteOptions, data: bytes) -> Response:
     """Answer a PATCH that carries a configuration of an object, or of a subresource that is a part of it."""
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
     manager = scope.field_manager(options, call.context.now)
-    configuration = AppliedConfiguration(manager, options, data, scope.registry.strategy.default)
+    configuration = AppliedConfiguration(manager, options, data)
 
     def checked(obj: Any) -> Any:
         scope.warnings += (text for text in configuration.warnings if text not in scope.warnings)
         obj = check_namespace(scope, obj)
         check_name(scope, obj)
-        return obj
+        return scope.registry.sent(obj)
 
     async def build(entry: Entry[Any]) -> Any:
-        live = msgspec.json.decode(entry.body)
+        shown = scope.registry.shown(entry)
+        live = msgspec.json.decode(shown.body)
         live["metadata"].pop("managedFields", None)
-        return checked(configuration.apply_to(entry.object, live))
+        return checked(configuration.apply_to(shown.object, live))
 
     async def create_instead() -> Any:
         obj = checked(_new(scope, configuration.apply_to(None, codec.to_tree(scope.resource.type()))))
@@ -76,14 +76,11 @@ def _new(scope: Scope, obj: Any) -> Any:
 class AppliedConfiguration:
     """A configuration, read when it is first needed and applied as often as the object changes under it."""
 
-    def __init__(
-        self, manager: FieldManager, options: WriteOptions, data: bytes, default: Callable[[Any], Any]
-    ) -> None:
+    def __init__(self, manager: FieldManager, options: WriteOptions, data: bytes) -> None:
         self.warnings: list[str] = []
         self._manager = manager
         self._options = options
         self._data = data
-        self._default = default
         self._parsed: Parsed | None = None
 
     def apply_to(self, old: Any | None, live: Any) -> Any:
@@ -124,7 +121,7 @@ class AppliedConfiguration:
     def _typed(self, tree: Any, config: Any) -> Any:
         cls = self._manager.place.type
         obj = read_canonical(msgspec.json.encode(tree), cls)
-        return self._default(obj if obj is not None else _converted(cls, tree, config))
+        return obj if obj is not None else _converted(cls, tree, config)
 
 
 def _converted(cls: type[Any], tree: Any, config: Any) -> Any:

@@ -72,7 +72,7 @@ async def patch(scope: Scope) -> Response:
     changes = Changes(kind, data, scope.resource, options.field_validation)
 
     async def build(entry: Entry[Any]) -> Any:
-        tree = changes.apply_to(entry.body)
+        tree = changes.apply_to(scope.registry.shown(entry).body)
         obj = changes.clean_object(tree)
         if obj is None:
             changes.complain(tree)
@@ -80,7 +80,7 @@ async def patch(scope: Scope) -> Response:
             _check_identity(scope, tree)
             obj = changes.object_of(tree)
         check_name(scope, obj)
-        return scope.registry.strategy.default(check_namespace(scope, obj))
+        return scope.registry.sent(check_namespace(scope, obj))
 
     written = await scope.registry.update(
         call, scope.info.name, scope.info.namespace, build, subresource=scope.info.subresource

@@ -21,7 +21,7 @@ from pinnace.machinery.errors import NotAcceptable
 def present(scope: Scope, shown: Shown[Any], *, status: int = 200) -> Response:
     """Answer with one object."""
     output = scope.output
-    body = tree_bytes(_transformed(scope, shown.object)) if output.transform else shown.body
+    body = tree_bytes(_transformed(scope, shown.object)) if output.transform else scope.registry.shown(shown).body
     return respond(scope.request, body, output, status=status, warnings=scope.warnings)
 
 
@@ -40,7 +40,7 @@ def _transformed(scope: Scope, obj: Struct) -> Any:
         if version:
             meta["resourceVersion"] = version
         return table(
-            scope.registry.strategy,
+            scope.registry,
             (obj,),
             meta,
             now=scope.services.clock.time(),
@@ -68,14 +68,14 @@ def present_page(scope: Scope, page: Page[Any]) -> Response:
     """Answer with a page of a list."""
     output, resource = scope.output, scope.resource
     if not output.transform:
-        body = list_bytes(resource.kind, resource.api_version, tree_bytes(list_meta(page)), _items(page))
+        body = list_bytes(resource.kind, resource.api_version, tree_bytes(list_meta(page)), _items(scope, page))
         return respond(scope.request, body, output, warnings=scope.warnings)
     objects = [entry.object for entry in page.entries]
     if output.transform == "Table":
         include = scope.request.param("includeObject")
         check_include(include)
         tree: Any = table(
-            scope.registry.strategy,
+            scope.registry,
             objects,
             list_meta(page),
             now=scope.services.clock.time(),
@@ -96,8 +96,10 @@ def present_page(scope: Scope, page: Page[Any]) -> Response:
     return respond(scope.request, tree_bytes(tree), output, warnings=scope.warnings)
 
 
-def _items(page: Page[Any]) -> Iterable[bytes]:
-    return (entry.item for entry in page.entries)
+def _items(scope: Scope, page: Page[Any]) -> Iterable[bytes]:
+    if scope.registry.version is None:
+        return (entry.item for entry in page.entries)
+    return map(scope.registry.item, page.entries)
 
 
 def list_bytes(kind: str, api_version: str, meta: bytes, items: Iterable[bytes]) -> bytes:

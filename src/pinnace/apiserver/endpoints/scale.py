@@ -87,7 +87,7 @@ async def _patch(scope: Scope) -> Response:
     data = await bodies.read(scope.request)
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
     manager = scope.field_manager(options, call.context.now, _PLACE)
-    configuration = AppliedConfiguration(manager, options, data, _as_it_is)
+    configuration = AppliedConfiguration(manager, options, data)
 
     def change(current: Scale) -> Scale:
         tree = codec.to_tree(with_entries(current, None))
@@ -101,11 +101,6 @@ async def _patch(scope: Scope) -> Response:
         return wanted
 
     return await _write(scope, call, change)
-
-
-def _as_it_is(scale: Scale) -> Scale:
-    """Default nothing: a scale has no defaults."""
-    return scale
 
 
 async def _write(scope: Scope, call: Call, change: Callable[[Scale], Scale]) -> Response:

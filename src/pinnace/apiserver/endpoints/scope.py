@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from pinnace.api.resources import Resource
 from pinnace.apiserver.endpoints.field_manager import FieldManager, Place, place_of
+from pinnace.apiserver.endpoints.managed_entries import with_entries
 from pinnace.apiserver.endpoints.negotiation import Output
 from pinnace.apiserver.endpoints.options import FIELD_MANAGER_LIMIT_BYTES, WriteOptions
 from pinnace.apiserver.endpoints.request_info import RequestInfo
@@ -88,7 +89,8 @@ class Scope:
         if label in {"metadata.name", "metadata.namespace"}:
             return label, value
         selectable = self.registry.strategy.selectable
-        label = selectable.aliases.get(label, label)
+        if label in selectable.aliases:
+            return selectable.aliases[label], value
         if label not in selectable.fields:
             raise BadRequest(selectable.unknown(label))
         return label, value
@@ -99,8 +101,17 @@ class Scope:
         return FieldManager(place or place_of(self.resource, self.info.subresource), manager, now)
 
     def manage(self, call: Call, options: WriteOptions) -> None:
-        """Let a write keep managedFields."""
-        call.manage = self.field_manager(options, call.context.now)
+        """Let a write keep managedFields, under the names that the request's version has for the fields."""
+        manager, registry = self.field_manager(options, call.context.now), self.registry
+        if registry.version is None:
+            call.manage = manager
+            return
+
+        def manage(new: Any, old: Any) -> Any:
+            managed = manager(registry.served(new), None if old is None else registry.served(old))
+            return with_entries(new, managed.metadata.managed_fields)
+
+        call.manage = manage
 
     def call(self, operation: str, *, dry_run: bool = False, options: Any = None) -> Call:
         """Return a write on behalf of this request."""

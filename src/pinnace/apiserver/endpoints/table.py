@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pinnace.apiserver.registry.store import Registry
 from pinnace.apiserver.registry.strategy import DEFAULT, Column, Strategy
 from pinnace.machinery.errors import BadRequest
 
@@ -70,12 +71,13 @@ def _cells(strategy: Strategy[T], obj: T, now: float) -> Sequence[Any]:
     return (meta.name, meta.creation_timestamp)
 
 
-def row(strategy: Strategy[T], obj: T, now: float, include: str, version: str) -> dict[str, Any]:
+def row(registry: Registry[T], obj: T, now: float, include: str, version: str) -> dict[str, Any]:
     """Return one row; `include` says how much of the object stands beside its cells."""
+    strategy = registry.strategy
     if include == "None":
         shown: Any = None
     elif include == "Object":
-        shown = obj
+        shown = registry.served(obj)
     else:
         shown = partial(obj, version, strategy)
     answer: dict[str, Any] = {"cells": list(_cells(strategy, obj, now))}
@@ -87,7 +89,7 @@ def row(strategy: Strategy[T], obj: T, now: float, include: str, version: str) -
 
 
 def table(
-    strategy: Strategy[T],
+    registry: Registry[T],
     objects: Sequence[T],
     list_meta: dict[str, Any],
     *,
@@ -97,7 +99,8 @@ def table(
     with_columns: bool = True,
 ) -> dict[str, Any]:
     """Return a whole table; `list_meta` becomes its metadata."""
-    rows = [row(strategy, obj, now, include, version) for obj in objects]
+    strategy = registry.strategy
+    rows = [row(registry, obj, now, include, version) for obj in objects]
     return {
         "kind": "Table",
         "apiVersion": META + version,

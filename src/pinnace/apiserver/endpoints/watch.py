@@ -119,6 +119,9 @@ class _Stream:
                 b'{"type":"%b","object":%b}\n' % (event.type.encode(), self._transformed(event.entry.object))
                 for event in batch
             )
+        registry = self._scope.registry
+        if registry.version is not None:
+            return escape_html(b"".join([event.line_of(registry.shown(event.entry).body) for event in batch]))
         if len(batch) == 1:
             return escape_html(batch[0].line)
         return escape_html(b"".join([event.line for event in batch]))
@@ -128,7 +131,7 @@ class _Stream:
         if output.transform != "Table":
             return escape_html(tree_bytes(partial(obj, output.transform_version, self._scope.registry.strategy)))
         tree = table(
-            self._scope.registry.strategy,
+            self._scope.registry,
             (obj,),
             {"resourceVersion": obj.metadata.resource_version},
             now=self._clock.time(),

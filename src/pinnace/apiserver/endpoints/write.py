@@ -61,7 +61,7 @@ async def create(scope: Scope) -> Response:
         validation=options.field_validation,
         warnings=scope.warnings,
     )
-    obj = scope.registry.strategy.default(check_namespace(scope, obj))
+    obj = scope.registry.sent(check_namespace(scope, obj))
     call = scope.call("CREATE", dry_run=options.dry_run, options=options)
     scope.manage(call, options)
     return _written(scope, await scope.registry.create(call, obj))
@@ -78,7 +78,7 @@ async def update(scope: Scope) -> Response:
         warnings=scope.warnings,
     )
     check_name(scope, obj)
-    obj = scope.registry.strategy.default(check_namespace(scope, obj))
+    obj = scope.registry.sent(check_namespace(scope, obj))
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
     call.uid_is_precondition = True
     scope.manage(call, options)
@@ -134,9 +134,9 @@ async def delete(scope: Scope) -> Response:
         return present(scope, written, status=status)
     meta: ObjectMeta = written.object.metadata
     details = {"name": meta.name}
-    if scope.resource.group:
-        details["group"] = scope.resource.group
-    details |= {"kind": scope.resource.plural, "uid": meta.uid}
+    if registry.resource.group:
+        details["group"] = registry.resource.group
+    details |= {"kind": registry.resource.plural, "uid": meta.uid}
     return respond(scope.request, success(details=details), scope.output, status=status, warnings=scope.warnings)
 
 

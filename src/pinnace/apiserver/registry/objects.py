@@ -68,7 +68,9 @@ class RegistryObjects(Objects):
         return obj
 
     def _of(self, cls: type[Any]) -> Registry[Any]:
-        return self._registry(resources.by_type(cls))
+        registry = self._registry(resources.by_type(cls))
+        assert registry.version is None, "the server itself speaks the stored versions"
+        return registry
 
     def _call(self, resource: Resource) -> Call:
         return system_call(resource, self._clock, self._identity, self)

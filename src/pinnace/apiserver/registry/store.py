@@ -1,6 +1,6 @@
 """The generic registry: create, update and delete of any kind, as every kind has them.
 
-A registry holds one kind's strategy over its storage. Invariants: an object in storage has passed its kind's validation; a write
+A registry holds one kind's strategy over its storage, as one of the kind's versions is served. Invariants: an object in storage has passed its kind's validation; a write
 that changes nothing is not made and keeps its resourceVersion; a write lost to another is tried again on the newer object,
 unless the client named the version it meant. Reads go to the storage directly. Deletion is in `deletion.py`. Upstream:
 apiserver `registry/generic/registry/store.go`, `registry/rest/{create,update}.go`.
@@ -19,6 +19,7 @@ from pinnace.api.resources import Resource
 from pinnace.apiserver.registry import metadata
 from pinnace.apiserver.registry.managed_times import without_new_times
 from pinnace.apiserver.registry.strategy import Begun, Context, Part, Strategy, take_only_status
+from pinnace.apiserver.registry.versions import Version
 from pinnace.apiserver.storage import Entry, ResourceStorage
 from pinnace.machinery import errors, timestamps
 from pinnace.machinery.errors import ApiError
@@ -109,15 +110,45 @@ class Written(Struct, Generic[T], frozen=True, gc=False):
 
 
 class Registry(Generic[T]):
-    """All writes to one kind."""
+    """All writes to one kind through one of its versions; `resource` is the stored one, and what messages name."""
 
-    def __init__(self, resource: Resource, strategy: Strategy[T], storage: ResourceStorage[T]) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        strategy: Strategy[T],
+        storage: ResourceStorage[T],
+        version: Version[Any, T] | None = None,
+    ) -> None:
         self.resource = resource
         self.strategy = strategy
         self.storage = storage
+        # None: the stored version itself.
+        self.version = version
         # Kinds without the field (token reviews) have no status to reset.
         self._status: Any = getattr(resource.type(), "status", None)
         self._has_status = resource.subresource("status") is not None and self._status is not None
+
+    # ── versions ──
+
+    def sent(self, obj: Any) -> T:
+        """Return what a client sent as it would be stored, after filling in what its version promises."""
+        if self.version is None:
+            return self.strategy.default(obj)
+        return self.version.to_stored(self.version.default(obj))
+
+    def served(self, obj: T) -> Any:
+        """Return a stored object as clients of this version see it."""
+        return obj if self.version is None else self.version.to_served(obj)
+
+    def shown(self, shown: Shown[T]) -> Shown[Any]:
+        """Return an object and its encoding as clients of this version see them."""
+        return shown if self.version is None else Unstored(self.version.to_served(shown.object))
+
+    def item(self, entry: Entry[T]) -> bytes:
+        """Return an object's encoding in a list: without kind and apiVersion."""
+        if self.version is None:
+            return entry.item
+        return codec.encode(replace(self.version.to_served(entry.object), kind="", api_version=""))
 
     # ── errors ──
 

@@ -159,7 +159,7 @@ class Selectable(Generic[T]):
     """The fields of a kind that field selectors may name, beside metadata.name and metadata.namespace.
 
     `fields` maps a field label to a function that gives the object's value as text (booleans as `true`/`false`, numbers in
-    decimal). `aliases` maps further labels to one of `fields`. `unknown` gives the message (400) for any other label. The labels
+    decimal). `aliases` maps further labels to those that the storage knows. `unknown` gives the message (400) for any other label. The labels
     in `indexed` get an index in the watch cache: those that components select by all the time.
     """
 

@@ -1,4 +1,4 @@
-"""The one table of strategies: what is particular to each kind, by group and plural.
+"""The one table of strategies: what is particular to each kind, by group and plural; and of versions beside the stored ones.
 
 A kind that is not here behaves as `DEFAULT`: stored and served whole, with the rules that hold for all.
 """
@@ -10,6 +10,7 @@ from pinnace.apiserver.registry.admissionregistration import bindings as policy_
 from pinnace.apiserver.registry.admissionregistration import policies, webhooks
 from pinnace.apiserver.registry.apiregistration import api_service
 from pinnace.apiserver.registry.apps import controller_revision, daemon_set, deployment, replica_set, stateful_set
+from pinnace.apiserver.registry.autoscaling import horizontal_pod_autoscaler, version_1
 from pinnace.apiserver.registry.batch import cron_job, job
 from pinnace.apiserver.registry.certificates import certificate_signing_request
 from pinnace.apiserver.registry.coordination import lease
@@ -31,6 +32,7 @@ from pinnace.apiserver.registry.core import (
     service_account,
 )
 from pinnace.apiserver.registry.discovery import endpoint_slice
+from pinnace.apiserver.registry.events import event as events_event
 from pinnace.apiserver.registry.flowcontrol import flow_schema, priority_level
 from pinnace.apiserver.registry.networking import (
     ingress,
@@ -58,6 +60,7 @@ from pinnace.apiserver.registry.storage import (
     volume_attributes_class,
 )
 from pinnace.apiserver.registry.strategy import Strategy
+from pinnace.apiserver.registry.versions import Version
 
 STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("", "configmaps"): config_map.STRATEGY,
@@ -80,6 +83,7 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("apps", "deployments"): deployment.STRATEGY,
     ("apps", "replicasets"): replica_set.STRATEGY,
     ("apps", "statefulsets"): stateful_set.STRATEGY,
+    ("autoscaling", "horizontalpodautoscalers"): horizontal_pod_autoscaler.STRATEGY,
     ("batch", "cronjobs"): cron_job.STRATEGY,
     ("batch", "jobs"): job.STRATEGY,
     ("coordination.k8s.io", "leases"): lease.STRATEGY,
@@ -116,4 +120,10 @@ STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
     ("admissionregistration.k8s.io", "validatingadmissionpolicies"): policies.VALIDATING,
     ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"): policy_bindings.VALIDATING,
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): webhooks.VALIDATING,
+}
+
+# By apiVersion and plural: the versions that are served and not stored.
+VERSIONS: Mapping[tuple[str, str], Version[Any, Any]] = {
+    ("autoscaling/v1", "horizontalpodautoscalers"): version_1.VERSION,
+    ("events.k8s.io/v1", "events"): events_event.VERSION,
 }

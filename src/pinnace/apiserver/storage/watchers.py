@@ -69,8 +69,12 @@ class WatchEvent:
     def line(self) -> bytes:
         """The event as JSON and a newline."""
         if self._line is None:
-            self._line = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.entry.body)
+            self._line = self.line_of(self.entry.body)
         return self._line
+
+    def line_of(self, body: bytes) -> bytes:
+        """Return the event with its object in another form."""
+        return b'{"type":"%b","object":%b}\n' % (self.type.encode(), body)
 
 
 class Selection(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Event, the core group's (upstream pkg/registry/core/event, pkg/apis/core/validation/events.go)."""
+"""Event, the core group's, in which all events are stored (upstream pkg/registry/core/event, pkg/apis/core/validation/events.go)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,26 +16,26 @@ SHORT_LIMIT_BYTES, MESSAGE_LIMIT_BYTES = 128, 1024
 
 def validate(obj: Event) -> Sequence[FieldError]:
     """Hold an event to the namespace of what it is about; one with an eventTime must say more."""
-    return tuple(_errors(obj))
+    return tuple(event_errors(obj, "reportingComponent"))
 
 
-def _errors(obj: Event) -> Iterator[FieldError]:
+def event_errors(obj: Event, component: str) -> Iterator[FieldError]:
+    """Check an event as any version is checked; `component` is the version's name for who reports."""
     about, own = obj.involved_object.namespace, obj.metadata.namespace
-    path = Path("involvedObject", "namespace")
     # Cluster-scoped objects have their events in one of these.
-    if about != own and (about or own not in {"default", "kube-system", ""}):
-        yield invalid(path, about, "does not match event.namespace")
+    homes = {"default", "kube-system"} if obj.event_time is not None else {"default", ""}
+    if own not in homes if not about else (obj.event_time is None and about != own):
+        yield invalid(Path("involvedObject", "namespace"), about, "does not match event.namespace")
     if obj.event_time is not None:
-        yield from _new_style_errors(obj)
-    if own:
-        yield from (invalid(Path("namespace"), own, words) for words in names.dns_subdomain(own))
+        yield from _new_style_errors(obj, component)
+    yield from (invalid(Path("namespace"), own, words) for words in names.dns_subdomain(own))
 
 
-def _new_style_errors(obj: Event) -> Iterator[FieldError]:
-    at, component = Path("reportingComponent"), obj.reporting_component
-    if not component:
+def _new_style_errors(obj: Event, component: str) -> Iterator[FieldError]:
+    at, reporter = Path(component), obj.reporting_component
+    if not reporter:
         yield required(at)
-    yield from (invalid(at, component, words) for words in names.qualified_name(component))
+    yield from (invalid(at, reporter, words) for words in names.qualified_name(reporter))
     for value, wire in (
         (obj.reporting_instance, "reportingInstance"),
         (obj.action, "action"),

@@ -1,0 +1,30 @@
+"""A kind in several versions: stored in one, served in each.
+
+Whatever version a request speaks, the rules are those of the stored one. A body in another version is filled in as that version
+promises and then converted; what leaves is converted back, so that admission, validation and storage know one shape. What both
+shapes can say survives the way there and back. Upstream: apimachinery `runtime.Scheme`, where an internal version stands in the
+middle; here the stored version does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from pinnace.apiserver.registry.strategy import Strategy
+
+S = TypeVar("S", bound=Struct)
+T = TypeVar("T", bound=Struct)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version(Generic[S, T]):
+    """A version that is served but not stored. Both conversions set kind and apiVersion; `to_stored` never fails."""
+
+    # The stored version's rules, changed where a request in this version is held to others; its `default` has no meaning.
+    strategy: Strategy[T]
+    # What this version promises for absent fields.
+    default: Callable[[S], S]
+    to_stored: Callable[[S], T]
+    to_served: Callable[[T], S]
