@@ -120,7 +120,8 @@ class NonResourcePaths:
             parts[0] == "apis" and len(parts) > 2 and parts[2] not in GROUPS[parts[1]]
         ):
             return respond_error(request, route_not_found())
-        if request.method not in {"GET", "HEAD"} and parts != ["apis"]:
+        # What describes groups is answered whatever the method.
+        if request.method not in {"GET", "HEAD"} and not (parts[0] == "apis" and len(parts) <= 2):
             return respond_error(request, method_not_allowed())
         return await self._discovery(request)
 
