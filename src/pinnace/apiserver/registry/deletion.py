@@ -14,7 +14,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pinnace.api.meta_v1 import DeleteOptions, ObjectMeta
+from pinnace.api.meta_v1 import DeleteOptions, ObjectMeta, Preconditions
 from pinnace.apiserver.registry.store import Call, Registry, Unstored, Written
 from pinnace.apiserver.storage import Entry
 from pinnace.machinery import errors, timestamps
@@ -44,7 +44,7 @@ async def delete(registry: Registry[T], call: Call, name: str, namespace: str, o
         refusal = registry.strategy.refuse_delete(obj)
         if refusal:
             raise errors.forbidden(registry.resource.group, registry.resource.plural, name, refusal)
-        _check_preconditions(registry, entry, obj.metadata, options)  # type: ignore[attr-defined]
+        check_preconditions(registry, entry, options.preconditions)
         await call.admit.mutate(None, obj)
         await call.admit.validate(None, obj)
         try:
@@ -53,10 +53,15 @@ async def delete(registry: Registry[T], call: Call, name: str, namespace: str, o
             await registry.storage.catch_up()
 
 
-def _check_preconditions(registry: Registry[T], entry: Entry[T], meta: ObjectMeta, options: DeleteOptions) -> None:
-    wanted = options.preconditions
+def check_preconditions(registry: Registry[T], entry: Entry[T], wanted: Preconditions | None) -> None:
+    """Compare an object with what a client says of it.
+
+    Raises:
+        Conflict: it is another object, or another version of it.
+    """
     if wanted is None:
         return
+    meta: ObjectMeta = entry.object.metadata  # type: ignore[attr-defined]
     if wanted.uid and wanted.uid != meta.uid:
         raise _precondition_failed(
             registry,

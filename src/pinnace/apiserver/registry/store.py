@@ -264,14 +264,13 @@ class Registry(Generic[T]):
             error.message = f"object is being deleted: {error.message}"
         return error
 
-    async def replace(self, entry: Entry[T], new: T) -> bool:
-        """Store what the server itself made of an object; False when another write came first."""
+    async def replace(self, entry: Entry[T], new: T) -> Entry[T] | None:
+        """Store what the server itself made of an object; None when another write came first."""
         try:
-            await self.storage.update(new, expected=entry.revision)
+            return await self.storage.update(new, expected=entry.revision)
         except Conflict:
             await self.storage.catch_up()
-            return False
-        return True
+            return None
 
     # ── update ──
 
