@@ -342,7 +342,22 @@ def test_version_1_without_annotations_speaks_of_the_cpu():
     assert made.status.current_metrics[0].resource.current.average_utilization == 5
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "7", '[{"type":7}]', '{"ScaleUp":7}', "[null]", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "7",
+        '[{"type":7}]',
+        '{"ScaleUp":7}',
+        "[null]",
+        "\x00",
+        "[" * 100_000,
+        '[{"type":"Resource","resource":{"name":"cpu","targetAverageValue":"x","currentAverageValue":"x"}}]',
+        '{"ScaleUp":{"Tolerance":"x"}}',
+        '[{"type":"A","lastTransitionTime":"yesterday"}]',
+    ],
+)
 def test_version_1_takes_nonsense_in_annotations_for_nothing(text):
     """An annotation that holds no metrics says nothing, and is gone afterwards."""
     shown = version_1.to_served(stored(spec__metrics=[CPU]))
@@ -353,5 +368,6 @@ def test_version_1_takes_nonsense_in_annotations_for_nothing(text):
     made = version_1.to_stored(sent)
     assert made.metadata.annotations == {"a": "b"}
     assert made.spec.behavior is None
+    assert {one.last_transition_time for one in made.status.conditions} <= {None}
     assert made.spec.metrics[-1].resource.name == "cpu"
     assert codec.encode(made)

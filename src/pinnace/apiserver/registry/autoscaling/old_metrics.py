@@ -7,41 +7,41 @@ from msgspec import Struct, field
 
 from pinnace.api.autoscaling_v2 import CrossVersionObjectReference as Reference
 from pinnace.api.meta_v1 import LabelSelector
-from pinnace.api.scalars import Int32, zero_quantity
+from pinnace.api.scalars import Int32, Quantity, zero_quantity
 
 
 class ObjectSource(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: Reference = field(default_factory=Reference)
     metric_name: str = field(name="metricName", default_factory=str)
-    target_value: str = field(name="targetValue", default_factory=zero_quantity)
+    target_value: Quantity = field(name="targetValue", default_factory=zero_quantity)
     selector: LabelSelector | None = None
-    average_value: str | None = field(name="averageValue", default=None)
+    average_value: Quantity | None = field(name="averageValue", default=None)
 
 
 class PodsSource(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metric_name: str = field(name="metricName", default_factory=str)
-    target_average_value: str = field(name="targetAverageValue", default_factory=zero_quantity)
+    target_average_value: Quantity = field(name="targetAverageValue", default_factory=zero_quantity)
     selector: LabelSelector | None = None
 
 
 class ResourceSource(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = field(default_factory=str)
     target_average_utilization: Int32 | None = field(name="targetAverageUtilization", default=None)
-    target_average_value: str | None = field(name="targetAverageValue", default=None)
+    target_average_value: Quantity | None = field(name="targetAverageValue", default=None)
 
 
 class ContainerSource(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = field(default_factory=str)
     target_average_utilization: Int32 | None = field(name="targetAverageUtilization", default=None)
-    target_average_value: str | None = field(name="targetAverageValue", default=None)
+    target_average_value: Quantity | None = field(name="targetAverageValue", default=None)
     container: str = field(default_factory=str)
 
 
 class ExternalSource(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metric_name: str = field(name="metricName", default_factory=str)
     metric_selector: LabelSelector | None = field(name="metricSelector", default=None)
-    target_value: str | None = field(name="targetValue", default=None)
-    target_average_value: str | None = field(name="targetAverageValue", default=None)
+    target_value: Quantity | None = field(name="targetValue", default=None)
+    target_average_value: Quantity | None = field(name="targetAverageValue", default=None)
 
 
 class Spec(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,35 +56,35 @@ class Spec(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ObjectStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: Reference = field(default_factory=Reference)
     metric_name: str = field(name="metricName", default_factory=str)
-    current_value: str = field(name="currentValue", default_factory=zero_quantity)
+    current_value: Quantity = field(name="currentValue", default_factory=zero_quantity)
     selector: LabelSelector | None = None
-    average_value: str | None = field(name="averageValue", default=None)
+    average_value: Quantity | None = field(name="averageValue", default=None)
 
 
 class PodsStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metric_name: str = field(name="metricName", default_factory=str)
-    current_average_value: str = field(name="currentAverageValue", default_factory=zero_quantity)
+    current_average_value: Quantity = field(name="currentAverageValue", default_factory=zero_quantity)
     selector: LabelSelector | None = None
 
 
 class ResourceStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = field(default_factory=str)
     current_average_utilization: Int32 | None = field(name="currentAverageUtilization", default=None)
-    current_average_value: str = field(name="currentAverageValue", default_factory=zero_quantity)
+    current_average_value: Quantity = field(name="currentAverageValue", default_factory=zero_quantity)
 
 
 class ContainerStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = field(default_factory=str)
     current_average_utilization: Int32 | None = field(name="currentAverageUtilization", default=None)
-    current_average_value: str = field(name="currentAverageValue", default_factory=zero_quantity)
+    current_average_value: Quantity = field(name="currentAverageValue", default_factory=zero_quantity)
     container: str = field(default_factory=str)
 
 
 class ExternalStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metric_name: str = field(name="metricName", default_factory=str)
     metric_selector: LabelSelector | None = field(name="metricSelector", default=None)
-    current_value: str = field(name="currentValue", default_factory=zero_quantity)
-    current_average_value: str | None = field(name="currentAverageValue", default=None)
+    current_value: Quantity = field(name="currentValue", default_factory=zero_quantity)
+    current_average_value: Quantity | None = field(name="currentAverageValue", default=None)
 
 
 class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):

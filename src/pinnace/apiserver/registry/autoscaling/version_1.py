@@ -15,6 +15,7 @@ from pinnace.api import autoscaling_v2 as v2
 from pinnace.api import codec
 from pinnace.apiserver.registry.autoscaling import horizontal_pod_autoscaler as autoscaler
 from pinnace.apiserver.registry.autoscaling.metric_annotations import (
+    UNREADABLE,
     decode_specs,
     decode_statuses,
     encode_specs,
@@ -23,6 +24,7 @@ from pinnace.apiserver.registry.autoscaling.metric_annotations import (
 from pinnace.apiserver.registry.defaulting import changed, filled
 from pinnace.apiserver.registry.go_struct import go_struct
 from pinnace.apiserver.registry.versions import Version
+from pinnace.machinery import quantity, timestamps
 
 METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
@@ -157,7 +159,10 @@ def _behavior(annotations: _Annotations) -> v2.HorizontalPodAutoscalerBehavior |
     try:
         tree = _uncapitalized(msgspec.json.decode(annotations.get(BEHAVIOR, "")))
         behavior = codec.convert(v2.HorizontalPodAutoscalerBehavior, tree)
-    except msgspec.DecodeError:
+        for rules in (behavior.scale_up, behavior.scale_down):
+            if rules is not None and rules.tolerance is not None:
+                quantity.parse(rules.tolerance)
+    except UNREADABLE:
         return None
     return behavior if behavior != v2.HorizontalPodAutoscalerBehavior() else None
 
@@ -188,9 +193,15 @@ def _status(status: v1.HorizontalPodAutoscalerStatus, annotations: _Annotations)
 def _conditions(annotations: _Annotations) -> tuple[v2.HorizontalPodAutoscalerCondition, ...]:
     try:
         items = msgspec.json.decode(annotations.get(CONDITIONS, ""), type=list[msgspec.Raw])
-        return tuple(codec.decode(v2.HorizontalPodAutoscalerCondition, bytes(item)) for item in items)
-    except msgspec.DecodeError:
+        return tuple(_condition(bytes(item)) for item in items)
+    except UNREADABLE:
         return ()
+
+
+def _condition(data: bytes) -> v2.HorizontalPodAutoscalerCondition:
+    found = codec.decode(v2.HorizontalPodAutoscalerCondition, data)
+    since = found.last_transition_time
+    return found if since is None else replace(found, last_transition_time=timestamps.canonical(since))
 
 
 VERSION: Version[v1.HorizontalPodAutoscaler, v2.HorizontalPodAutoscaler] = Version(
