@@ -1,14 +1,15 @@
 """Pods (upstream pkg/registry/core/pod `strategy.go`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
 from pinnace.api.core_v1 import AppArmorProfile, Container, Pod, PodCondition, PodSpec, PodStatus, SecurityContext
 from pinnace.apiserver.registry.core import pod_defaults, pod_resources, pod_table
 from pinnace.apiserver.registry.core.pod_label_keys import with_label_keys
-from pinnace.apiserver.registry.core.pod_warnings import APPARMOR, pod_warnings
-from pinnace.apiserver.registry.core.validation import pod_spec, pod_update
+from pinnace.apiserver.registry.core.pod_warnings import pod_warnings
+from pinnace.apiserver.registry.core.validation import annotations, pod_spec, pod_update
+from pinnace.apiserver.registry.core.validation.annotations import APPARMOR
 from pinnace.apiserver.registry.strategy import (
     Context,
     Part,
@@ -18,13 +19,13 @@ from pinnace.apiserver.registry.strategy import (
     unknown_field_own_table,
 )
 from pinnace.machinery import timestamps
-from pinnace.machinery.field import FieldError, Path, forbidden, invalid
+from pinnace.machinery.field import FieldError, Path, forbidden
 from pinnace.machinery.memo import Memo
 
 # Pods of one template share their spec, and what is found out about it.
 _SPEC_ERRORS: Memo[PodSpec, tuple[FieldError, ...]] = Memo(lambda spec: tuple(pod_spec.pod_errors(spec)))
 _QOS_CLASS: Memo[PodSpec, str] = Memo(pod_resources.qos_class)
-_MIRROR = "kubernetes.io/config.mirror"
+_ANNOTATIONS = Path("metadata", "annotations")
 _FINISHED = frozenset({"Succeeded", "Failed"})
 _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
@@ -79,14 +80,22 @@ def _apparmor_profile(annotation: str) -> AppArmorProfile | None:
 
 
 def _validate(pod: Pod) -> list[FieldError]:
-    found = list(_SPEC_ERRORS(pod.spec))
-    mirrored = pod.metadata.annotations.get(_MIRROR)
-    if mirrored is not None and not pod.spec.node_name:
-        text = "must set spec.nodeName if mirror pod annotation is set"
-        found.insert(0, invalid(Path("metadata", "annotations").key(_MIRROR), mirrored, text))
+    found = [*_annotation_errors(pod), *_SPEC_ERRORS(pod.spec)]
     if pod.metadata.uid and not pod.metadata.resource_version:
         found += _create_errors(pod.spec)
+        found += annotations.apparmor_match_errors(pod.metadata.annotations, pod.spec, Path("spec"))
     return found
+
+
+def _annotation_errors(pod: Pod) -> Iterator[FieldError]:
+    return annotations.annotation_errors(pod.metadata.annotations, pod.spec, _ANNOTATIONS)
+
+
+def _annotation_update_errors(new: Pod, old: Pod) -> Iterator[FieldError]:
+    """Check the annotations once more, as upstream does, and what became of the old ones."""
+    if new.metadata.annotations is not old.metadata.annotations:
+        yield from annotations.update_errors(new.metadata.annotations, old.metadata.annotations, _ANNOTATIONS)
+    yield from _annotation_errors(new)
 
 
 def _create_errors(spec: PodSpec) -> list[FieldError]:
@@ -101,7 +110,7 @@ def _create_errors(spec: PodSpec) -> list[FieldError]:
 
 
 def _validate_update(new: Pod, old: Pod) -> list[FieldError]:
-    return list(pod_update.update_errors(new, old))
+    return [*_annotation_update_errors(new, old), *pod_update.update_errors(new, old)]
 
 
 def _prepare_status(ctx: Context, new: Pod, old: Pod) -> Pod:  # noqa: ARG001
@@ -160,7 +169,7 @@ def _validate_resize(new: Pod, old: Pod) -> list[FieldError]:
 
 
 def _validate_status(new: Pod, old: Pod) -> list[FieldError]:
-    return list(pod_update.status_errors(new, old))
+    return [*_annotation_update_errors(new, old), *pod_update.status_errors(new, old)]
 
 
 def _grace_seconds(pod: Pod, option: int | None) -> int:

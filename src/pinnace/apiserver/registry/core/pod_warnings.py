@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pinnace.api import core_v1 as v1
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.registry.core.label_warnings import LABELS, term_warnings
+from pinnace.apiserver.registry.core.validation.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from pinnace.machinery import quantity
 from pinnace.machinery.field import Path, go_quoted
 from pinnace.machinery.memo import Memo
@@ -24,9 +25,6 @@ _VOLUMES = (
     ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
 )
 _ROOT = Path()
-APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
-_SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
-_SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
 
 
 def pod_warnings(new: v1.Pod, old: v1.Pod | None) -> list[str]:
@@ -90,7 +88,7 @@ def _annotation_warnings(meta: ObjectMeta, path: Path, *, pod: bool) -> Iterator
     for key in sorted(meta.annotations):
         if key.startswith(APPARMOR):
             yield f'{at.key(key)}: deprecated since v1.30; use the "appArmorProfile" field instead'
-        elif key == _SECCOMP_POD or key.startswith(_SECCOMP_CONTAINER):
+        elif key == SECCOMP_POD or key.startswith(SECCOMP_CONTAINER):
             yield f'{at.key(key)}: non-functional in v1.27+; use the "seccompProfile" field instead'
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pinnace.api import core_v1 as v1
 from pinnace.api.meta_v1 import ObjectMeta
-from pinnace.apiserver.registry.core.validation import dns, scheduling, security
+from pinnace.apiserver.registry.core.validation import annotations, dns, scheduling, security
 from pinnace.apiserver.registry.core.validation.containers import (
     Surroundings,
     container_errors,
@@ -46,7 +46,9 @@ def template_errors(template: v1.PodTemplateSpec, path: Path) -> Errors:
     meta: ObjectMeta = template.metadata
     yield from label_errors(meta.labels, path.child("labels"))
     yield from annotation_errors(meta.annotations, path.child("annotations"))
+    yield from annotations.annotation_errors(meta.annotations, template.spec, path.child("annotations"))
     yield from pod_spec_errors(template.spec, path.child("spec"))
+    yield from annotations.apparmor_match_errors(meta.annotations, template.spec, path.child("spec"))
     if template.spec.ephemeral_containers:
         yield forbidden(path.child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template")
 
