@@ -7,7 +7,6 @@ kind and the object's message. Field numbers are in `proto_fields`, types in the
 """
 
 import base64
-import json
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from msgspec import Struct, inspect
 from pinnace.api import codec
 from pinnace.api.proto_fields import FIELDS
 from pinnace.machinery import timestamps
+from pinnace.machinery.codec import json as json_codec
 
 MAGIC = b"k8s\x00"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -181,7 +181,10 @@ def _text_of(scalar: str, value: bytes, form: str) -> str | None:
         if not value:
             return None
         seconds, nanos = _signed(_number(value, 1)), _number(value, 2)
-        return timestamps.format(seconds) if scalar == "Time" else timestamps.format_micro(seconds + nanos / 1e9)
+        try:
+            return timestamps.format(seconds) if scalar == "Time" else timestamps.format_micro(seconds + nanos / 1e9)
+        except (ValueError, OverflowError, OSError) as error:
+            raise ProtobufError(f"a time out of range: {seconds}") from error
     return _text(value)
 
 
@@ -207,6 +210,6 @@ def _duration(nanos: int) -> str:
 def _embedded_json(value: bytes) -> Any:
     raw = dict(_fields(value)).get(1, b"")
     try:
-        return json.loads(raw) if isinstance(raw, bytes) and raw else None
+        return json_codec.parse(raw).tree if isinstance(raw, bytes) and raw else None
     except ValueError as error:
         raise ProtobufError(f"embedded JSON: {error}") from error

@@ -5,6 +5,7 @@ for pods keeps the bytes of recent specs beside the structs that they decoded to
 derived from a spec can then be remembered by its identity (`machinery.memo`), and pods in memory share it.
 """
 
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ class PodDecoder:
         self._unread = msgspec.json.Decoder(_Unread)
         self._specs = msgspec.json.Decoder(PodSpec)
         self._known: dict[bytes, PodSpec] = {}
+        # Large bodies are read beside the event loop.
+        self._changing = Lock()
 
     def decode(self, data: bytes) -> Any:
         """Return the pod.
@@ -49,7 +52,8 @@ class PodDecoder:
         spec = self._known.get(raw)
         if spec is None:
             spec = self._specs.decode(raw)
-            if len(self._known) >= SPECS_LIMIT:
-                del self._known[next(iter(self._known))]
-            self._known[raw] = spec
+            with self._changing:
+                if len(self._known) >= SPECS_LIMIT:
+                    del self._known[next(iter(self._known))]
+                self._known[raw] = spec
         return Pod(kind=sent.kind, api_version=sent.api_version, metadata=sent.metadata, spec=spec, status=sent.status)

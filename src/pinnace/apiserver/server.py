@@ -41,8 +41,10 @@ from pinnace.component.identity import Identity
 from pinnace.component.lifecycle import running
 from pinnace.component.logging import get_logger
 from pinnace.component.metrics import Metrics
+from pinnace.component.worker import Worker
 from pinnace.machinery import errors
-from pinnace.machinery.errors import ApiError, ServiceUnavailable
+from pinnace.machinery.codec import bounds
+from pinnace.machinery.errors import ApiError, BadRequest, ServiceUnavailable
 from pinnace.machinery.numbers import parse_int
 from pinnace.store.interface import StoreError, Unavailable
 
@@ -85,6 +87,7 @@ class ApiServer(Services):
         self._paths = paths
         self._hooks = hooks
         self.turns = Turns(clock)
+        self.worker = Worker("apiserver-worker")
         self._flow_control = flow_control
         self._in_flight = InFlight(clock)
         self._counted = _Counted(metrics, self._in_flight)
@@ -105,6 +108,7 @@ class ApiServer(Services):
                     yield self
                 finally:
                     self._paths.set_stopping()
+                    self.worker.close()
 
     @asynccontextmanager
     async def accepting(self) -> AsyncIterator[None]:
@@ -189,6 +193,9 @@ class ApiServer(Services):
             return respond_error(request, late)
         except StoreError as failure:
             return respond_error(request, _of_store(failure))
+        except RecursionError:
+            # Nothing here recurses but along what a client sent.
+            return respond_error(request, BadRequest(bounds.TOO_DEEP))
         except Exception as failure:  # noqa: BLE001 - a bug must cost one request, not the server
             _log.exception("request failed", verb=info.verb, path=info.path)
             return respond_error(request, errors.internal(f"{type(failure).__name__}: {failure}"))

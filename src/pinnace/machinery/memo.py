@@ -11,6 +11,7 @@ again and again, and nobody can fill the memory with long ones.
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
+from threading import Lock
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -26,12 +27,14 @@ TEXTS_LIMIT, TEXT_LIMIT_CHARACTERS = 1024, 512
 class Memo(Generic[V, R]):
     """A pure function of one frozen value and a few hashable ones; what was asked for first is forgotten first."""
 
-    __slots__ = ("_function", "_known", "_limit")
+    __slots__ = ("_changing", "_function", "_known", "_limit")
 
     def __init__(self, function: Callable[..., R], limit: int = LIMIT) -> None:
         self._function = function
         self._limit = limit
         self._known: dict[tuple[Hashable, ...], tuple[V, R]] = {}
+        # Large objects are worked on beside the event loop.
+        self._changing = Lock()
 
     def __call__(self, value: V, *rest: Hashable) -> R:
         """Return the function's result; exceptions are not kept."""
@@ -40,9 +43,10 @@ class Memo(Generic[V, R]):
         if known is not None:
             return known[1]
         result = self._function(value, *rest)
-        if len(self._known) >= self._limit:
-            del self._known[next(iter(self._known))]
-        self._known[key] = (value, result)
+        with self._changing:
+            if len(self._known) >= self._limit:
+                del self._known[next(iter(self._known))]
+            self._known[key] = (value, result)
         return result
 
 

@@ -12,7 +12,10 @@ from typing import Literal
 
 Family = Literal["decimal", "binary", "exponent"]
 
-_SYNTAX = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
+# Each digit has one place in the pattern, so that a long text that is no quantity is given up in linear time.
+_SYNTAX = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,4})?")
+# Digits that are read; amounts have nineteen before the point at most, and nine behind it.
+_MOST_DIGITS = 1000
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
@@ -115,7 +118,7 @@ def parse(text: str | float) -> Quantity:
 def _parse(text: str) -> Quantity:
     stripped = text.strip()
     match = _SYNTAX.fullmatch(stripped)
-    if match is None:
+    if match is None or len(stripped) > _MOST_DIGITS:
         raise ValueError(BAD_FORMAT)
     sign, digits, suffix = match.groups()
     suffix = suffix or ""

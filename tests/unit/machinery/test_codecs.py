@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pinnace.machinery.codec import json, yaml
-from pinnace.machinery.codec.depth import DEPTH_LIMIT, is_shallow
+from pinnace.machinery.codec.bounds import DEPTH_LIMIT, WIDTH_LIMIT, is_within
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,23 @@ def test_json_reads_what_is_as_deep_as_it_may_be():
     """The bound itself is taken, and by the test on bytes too."""
     data = b"[" * DEPTH_LIMIT + b"]" * DEPTH_LIMIT
     assert json.parse(data).tree
-    assert is_shallow(data)
-    assert is_shallow(b"[" + b",".join([b'{"a":{}}'] * 1000) + b"]")
-    assert not is_shallow(b"[" * 201 + b"]" * 201)
-    assert not is_shallow(b"[" * 1000)
+    assert is_within(data)
+    assert is_within(b"[" + b",".join([b'{"a":{}}'] * 1000) + b"]")
+    assert not is_within(b"[" * 201 + b"]" * 201)
+    assert not is_within(b"[" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("read", "more"), [pytest.param(json.parse, b"{}", id="json"), pytest.param(yaml.parse, b"[]", id="yaml")]
+)
+def test_documents_are_as_wide_as_they_may_be(read, more):
+    """So many maps and lists are read, one more is not; brackets inside of a text are none."""
+    least = b"[" + b",".join([more] * (WIDTH_LIMIT - 1))
+    assert len(read(least + b"]").tree) == WIDTH_LIMIT - 1
+    with pytest.raises(ValueError, match="exceeded max number of maps and lists"):
+        read(least + b"," + more + b"]")
+    assert read(b'{"a":"' + more * WIDTH_LIMIT + b'"}').tree
+    assert not is_within(least + b"," + more + b"]")
 
 
 def test_json_surrogate_halves_become_the_replacement_character():

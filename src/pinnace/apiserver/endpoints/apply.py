@@ -4,6 +4,7 @@ The configuration is laid over the stored object, or over an empty one, and the 
 another write comes first, it is laid over the newer object. Upstream: apiserver `endpoints/handlers/patch.go` (applyPatcher).
 """
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -44,10 +45,12 @@ async def apply(scope: Scope, options: WriteOptions, data: bytes) -> Response:
         shown = scope.registry.shown(entry)
         live = msgspec.json.decode(shown.body)
         live["metadata"].pop("managedFields", None)
-        return checked(configuration.apply_to(shown.object, live))
+        scope.cost_bytes = max(scope.cost_bytes, len(shown.body))
+        return checked(await scope.compute(partial(configuration.apply_to, shown.object, live)))
 
     async def create_instead() -> Any:
-        obj = checked(_new(scope, configuration.apply_to(None, codec.to_tree(scope.resource.type()))))
+        empty = codec.to_tree(scope.resource.type())
+        obj = checked(_new(scope, await scope.compute(partial(configuration.apply_to, None, empty))))
         await scope.services.require(scope, "create")
         call.admit = scope.services.admit(scope, "CREATE", dry_run=options.dry_run, options=options)
         return obj

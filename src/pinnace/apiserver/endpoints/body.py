@@ -13,8 +13,10 @@ from msgspec import Struct
 from pinnace.api import codec, protobuf, resources
 from pinnace.api.meta_v1 import DeleteOptions
 from pinnace.apiserver.endpoints import scalars, strict
-from pinnace.apiserver.endpoints.negotiation import JSON, PROTOBUF, input_type
+from pinnace.apiserver.endpoints.negotiation import JSON, PROTOBUF, YAML, input_type
+from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.component.http import BodyTooLarge, Request
+from pinnace.machinery.codec import bounds
 from pinnace.machinery.codec import json as json_codec
 from pinnace.machinery.codec import yaml as yaml_codec
 from pinnace.machinery.errors import BadRequest, RequestEntityTooLarge
@@ -23,6 +25,8 @@ T = TypeVar("T", bound=Struct)
 
 # Bytes of a request's body: upstream's limit.
 BODY_LIMIT_BYTES = 3 * 1024 * 1024
+# How much longer YAML takes than JSON.
+_YAML_COST = 16
 # Bytes of a body that an error message shows.
 _SHOWN_BYTES = 30
 _SCHEME = '"pkg/api/legacyscheme/scheme.go:30"'
@@ -40,14 +44,23 @@ async def read(request: Request) -> bytes:
         raise RequestEntityTooLarge(f"Request entity too large: limit is {BODY_LIMIT_BYTES}") from error
 
 
-async def read_object(request: Request, cls: type[T], api_version: str, *, validation: str, warnings: list[str]) -> T:
+async def read_object(scope: Scope, cls: type[T], api_version: str, *, validation: str) -> T:
     """Read the object that a request carries; kind and apiVersion may be absent and are filled in.
 
     Raises:
         ApiError: 400 for what cannot be read, 415 for a media type that is not spoken, 413.
     """
-    media = input_type(request)
-    return decode(await read(request), cls, api_version, media=media, validation=validation, warnings=warnings)
+    media = input_type(scope.request)
+    data = await read(scope.request)
+    scope.cost_bytes = cost_of(data, media)
+    return await scope.compute(
+        lambda: decode(data, cls, api_version, media=media, validation=validation, warnings=scope.warnings)
+    )
+
+
+def cost_of(data: bytes, media: str) -> int:
+    """Return what a body costs to read, in bytes of JSON."""
+    return len(data) * (_YAML_COST if media == YAML else 1)
 
 
 def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validation: str, warnings: list[str]) -> T:
@@ -71,7 +84,7 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
 
 def _clean(data: bytes, cls: type[T], api_version: str, validation: str) -> T | None:
     """Decode a body about which there is nothing to say; None when that cannot be told cheaply."""
-    obj = read_canonical(data, cls)
+    obj = read_canonical(data, cls) if bounds.is_within(data) else None
     if obj is None or not _is_of(obj, cls.__name__, api_version) or clean_tree(data) is None:
         return None
     # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.

@@ -6,6 +6,7 @@ same patch is applied to the newer object. Upstream: apiserver `endpoints/handle
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from pinnace.api.resources import Resource
 from pinnace.apiserver.endpoints import body as bodies
 from pinnace.apiserver.endpoints import scalars, strict
 from pinnace.apiserver.endpoints.apply import apply
+from pinnace.apiserver.endpoints.negotiation import JSON, YAML
 from pinnace.apiserver.endpoints.options import write_options
 from pinnace.apiserver.endpoints.present import present
 from pinnace.apiserver.endpoints.scope import Scope
@@ -25,6 +27,7 @@ from pinnace.apiserver.endpoints.write import check_name, check_namespace
 from pinnace.apiserver.storage import Entry
 from pinnace.component.http import Request, Response
 from pinnace.machinery import errors
+from pinnace.machinery.codec import bounds
 from pinnace.machinery.codec import json as json_codec
 from pinnace.machinery.errors import NO_DETAILS, ApiError, BadRequest, Invalid, UnsupportedMediaType
 from pinnace.machinery.field import Path, invalid
@@ -65,13 +68,14 @@ async def patch(scope: Scope) -> Response:
     kind = patch_type(scope.request)
     options = write_options(scope.request, "PatchOptions", apply=kind.is_apply)
     data = await bodies.read(scope.request)
+    scope.cost_bytes = bodies.cost_of(data, YAML if kind.is_apply else JSON)
     if kind.is_apply:
         return await apply(scope, options, data)
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
     scope.manage(call, options)
-    changes = Changes(kind, data, scope.resource, options.field_validation)
+    changes = await scope.compute(partial(Changes, kind, data, scope.resource, options.field_validation))
 
-    async def build(entry: Entry[Any]) -> Any:
+    def changed(entry: Entry[Any]) -> Any:
         tree = changes.apply_to(scope.registry.shown(entry).body)
         obj = changes.clean_object(tree)
         if obj is None:
@@ -81,6 +85,10 @@ async def patch(scope: Scope) -> Response:
             obj = changes.object_of(tree)
         check_name(scope, obj)
         return scope.registry.sent(check_namespace(scope, obj))
+
+    async def build(entry: Entry[Any]) -> Any:
+        scope.cost_bytes = len(data) + len(entry.body)
+        return await scope.compute(partial(changed, entry))
 
     written = await scope.registry.update(
         call, scope.info.name, scope.info.namespace, build, subresource=scope.info.subresource
@@ -107,9 +115,14 @@ class Changes:
         """Return the patched tree.
 
         Raises:
-            ApiError: the patch does not fit the object.
+            ApiError: the patch does not fit the object, or makes more of it than an object may be.
         """
-        return _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
+        tree = _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
+        try:
+            bounds.check(tree)
+        except bounds.OutOfBounds as error:
+            raise BadRequest(str(error)) from error
+        return tree
 
     def clean_object(self, result: Any) -> Any | None:
         """Return the object that a patched tree describes; None when there is something to say about patch or tree."""

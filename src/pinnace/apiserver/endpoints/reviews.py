@@ -184,13 +184,7 @@ class Reviews:
 
 async def _read(scope: Scope, cls: type[R]) -> R:
     options = write_options(scope.request, "CreateOptions")
-    review = await bodies.read_object(
-        scope.request,
-        cls,
-        scope.resource.api_version,
-        validation=options.field_validation,
-        warnings=scope.warnings,
-    )
+    review = await bodies.read_object(scope, cls, scope.resource.api_version, validation=options.field_validation)
     checked: R = check_namespace(scope, review)
     return checked
 

@@ -71,9 +71,7 @@ def _scale_of(scope: Scope, obj: Any) -> Scale:
 
 async def _put(scope: Scope) -> Response:
     options = write_options(scope.request, "UpdateOptions")
-    wanted = await bodies.read_object(
-        scope.request, Scale, VERSION, validation=options.field_validation, warnings=scope.warnings
-    )
+    wanted = await bodies.read_object(scope, Scale, VERSION, validation=options.field_validation)
     check_name(scope, wanted)
     check_namespace(scope, wanted)
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)

@@ -1,7 +1,8 @@
 """What a handler of one request is given: the request read so far, the kind it is for, and the server's services."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pinnace.api.resources import Resource
 from pinnace.apiserver.endpoints.field_manager import FieldManager, Place, place_of
@@ -15,7 +16,10 @@ from pinnace.apiserver.registry.strategy import Context, Objects
 from pinnace.component.clock import Clock
 from pinnace.component.http import Request, UserInfo
 from pinnace.component.identity import Identity
+from pinnace.component.worker import Worker
 from pinnace.machinery.errors import BadRequest
+
+R = TypeVar("R")
 
 
 def default_manager(request: Request) -> str:
@@ -32,6 +36,7 @@ class Services(Protocol):
     identity: Identity
     objects: Objects
     turns: Turns
+    worker: Worker
 
     def registry(self, resource: Resource) -> Registry[Any]:
         """Return the registry of a kind."""
@@ -62,6 +67,12 @@ class Scope:
     registry: Registry[Any]
     output: Output
     warnings: list[str] = field(default_factory=list)
+    # What the request's body, and the object that it changes, may cost to work on.
+    cost_bytes: int = 0
+
+    async def compute(self, function: Callable[[], R]) -> R:
+        """Return what a function of the request's body returns, worked out beside the event loop when the body is large."""
+        return await self.services.worker.run(function, cost_bytes=self.cost_bytes)
 
     @property
     def kind(self) -> str:
@@ -119,4 +130,5 @@ class Scope:
             context=self.context(dry_run=dry_run),
             admit=self.services.admit(self, operation, dry_run=dry_run, options=options),
             warnings=self.warnings,
+            compute=self.compute,
         )

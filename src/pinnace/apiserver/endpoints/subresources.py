@@ -25,9 +25,7 @@ def _pods(scope: Scope) -> Registry[Any]:
 async def pod_binding(scope: Scope) -> Response:
     """Answer a POST to a pod's binding."""
     options = write_options(scope.request, "CreateOptions")
-    binding = await bodies.read_object(
-        scope.request, Binding, "v1", validation=options.field_validation, warnings=scope.warnings
-    )
+    binding = await bodies.read_object(scope, Binding, "v1", validation=options.field_validation)
     check_namespace(scope, binding)
     return await bind(scope, _pods(scope), scope.info.name, binding, dry_run=options.dry_run)
 
@@ -35,9 +33,7 @@ async def pod_binding(scope: Scope) -> Response:
 async def create_binding(scope: Scope) -> Response:
     """Answer a POST to the old collection of bindings, where the body names the pod."""
     options = write_options(scope.request, "CreateOptions")
-    binding = await bodies.read_object(
-        scope.request, Binding, "v1", validation=options.field_validation, warnings=scope.warnings
-    )
+    binding = await bodies.read_object(scope, Binding, "v1", validation=options.field_validation)
     check_namespace(scope, binding)
     return await bind(scope, _pods(scope), binding.metadata.name, binding, dry_run=options.dry_run)
 
@@ -45,8 +41,6 @@ async def create_binding(scope: Scope) -> Response:
 async def pod_eviction(scope: Scope) -> Response:
     """Answer a POST to a pod's eviction."""
     options = write_options(scope.request, "CreateOptions")
-    eviction = await bodies.read_object(
-        scope.request, Eviction, "policy/v1", validation=options.field_validation, warnings=scope.warnings
-    )
+    eviction = await bodies.read_object(scope, Eviction, "policy/v1", validation=options.field_validation)
     check_namespace(scope, eviction)
     return await evict(scope, _pods(scope), scope.info.name, eviction, dry_run=options.dry_run)

@@ -27,9 +27,7 @@ def token_handler(issuer: TokenIssuer) -> Callable[[Scope], Awaitable[Response]]
 
     async def create(scope: Scope) -> Response:
         options = write_options(scope.request, "CreateOptions")
-        wanted = await bodies.read_object(
-            scope.request, TokenRequest, VERSION, validation=options.field_validation, warnings=scope.warnings
-        )
+        wanted = await bodies.read_object(scope, TokenRequest, VERSION, validation=options.field_validation)
         check_namespace(scope, wanted)
         name = scope.info.name
         if wanted.metadata.name not in {"", name}:

@@ -3,6 +3,7 @@
 Upstream: apiserver `endpoints/handlers/{create,update,delete}.go`.
 """
 
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -55,13 +56,9 @@ async def create(scope: Scope) -> Response:
     """Answer a POST to a collection."""
     options = write_options(scope.request, "CreateOptions")
     obj = await bodies.read_object(
-        scope.request,
-        scope.resource.type,
-        scope.resource.api_version,
-        validation=options.field_validation,
-        warnings=scope.warnings,
+        scope, scope.resource.type, scope.resource.api_version, validation=options.field_validation
     )
-    obj = scope.registry.sent(check_namespace(scope, obj))
+    obj = await scope.compute(partial(scope.registry.sent, check_namespace(scope, obj)))
     call = scope.call("CREATE", dry_run=options.dry_run, options=options)
     scope.manage(call, options)
     return _written(scope, await scope.registry.create(call, obj))
@@ -71,14 +68,10 @@ async def update(scope: Scope) -> Response:
     """Answer a PUT to an object or to a subresource that is a part of it."""
     options = write_options(scope.request, "UpdateOptions")
     obj = await bodies.read_object(
-        scope.request,
-        scope.resource.type,
-        scope.resource.api_version,
-        validation=options.field_validation,
-        warnings=scope.warnings,
+        scope, scope.resource.type, scope.resource.api_version, validation=options.field_validation
     )
     check_name(scope, obj)
-    obj = scope.registry.sent(check_namespace(scope, obj))
+    obj = await scope.compute(partial(scope.registry.sent, check_namespace(scope, obj)))
     call = scope.call("UPDATE", dry_run=options.dry_run, options=options)
     call.uid_is_precondition = True
     scope.manage(call, options)
@@ -113,7 +106,8 @@ async def _delete_options(scope: Scope) -> DeleteOptions:
         options = delete_options_from_query(scope.request)
     else:
         media = input_type(scope.request)
-        options = bodies.decode_options(data, media)
+        scope.cost_bytes = bodies.cost_of(data, media)
+        options = await scope.compute(partial(bodies.decode_options, data, media))
     check_delete_options(options)
     return options
 

@@ -8,6 +8,7 @@ apiserver `registry/generic/registry/store.go`, `registry/rest/{create,update}.g
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -28,6 +29,7 @@ from pinnace.machinery.numbers import parse_uint
 from pinnace.store.interface import Conflict, KeyExists
 
 T = TypeVar("T", bound=Struct)
+R = TypeVar("R")
 T_co = TypeVar("T_co", bound=Struct, covariant=True)
 
 # Characters of a generateName that are kept, so that the whole with its suffix fits a label.
@@ -57,6 +59,17 @@ class AdmitAll:
 ADMIT_ALL = AdmitAll()
 
 
+class Compute(Protocol):
+    """Runs what is worked out from an object alone; where, depends on how large it is."""
+
+    async def __call__(self, function: Callable[[], R], /) -> R: ...
+
+
+async def at_once(function: Callable[[], R]) -> R:
+    """Run it here, as for everything that is small."""
+    return function()
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
     """One write: who makes it, under which admission; warnings for its answer are collected here."""
@@ -66,6 +79,7 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     # Rewrites managedFields on each write: (new, old or None) → new.
     manage: Callable[[Any, Any], Any] | None = None
+    compute: Compute = at_once
     # The UID in a PUT's body is a precondition; in a patch's result it is a field that cannot change.
     uid_is_precondition: bool = False
 
@@ -183,7 +197,10 @@ class Registry(Generic[T]):
         meta: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
         if meta.resource_version:
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created", None)
-        obj = await call.admit.mutate(self._as_sent(call, obj, meta), None)
+        obj = self._as_sent(call, obj, meta)
+        if call.manage is not None:
+            obj = await call.compute(partial(call.manage, obj, None))
+        obj = await call.admit.mutate(obj, None)
         meta = obj.metadata  # type: ignore[attr-defined]
         generated = bool(meta.generate_name and not meta.name)
         attempt = 0
@@ -212,8 +229,7 @@ class Registry(Generic[T]):
             self_link="",
             owner_references=owners,
         )
-        obj = replace(obj, metadata=meta)
-        return call.manage(obj, None) if call.manage is not None else obj
+        return replace(obj, metadata=meta)
 
     async def _create_once(self, call: Call, obj: T) -> Written[T]:
         strategy, context = self.strategy, call.context
@@ -228,14 +244,18 @@ class Registry(Generic[T]):
             obj = replace(obj, status=self._status)
         obj = strategy.prepare_create(context, obj)
         meta = obj.metadata  # type: ignore[attr-defined]
-        found = metadata.validate(meta, namespaced=self.resource.namespaced, name_errors=strategy.name_errors)
-        self._check(meta.name, [*found, *strategy.validate(obj)])
+        await call.compute(partial(self._validate, obj))
         call.warn(strategy.warnings(obj, None))
         await call.admit.validate(obj, None)
         if self.storage.get(meta.name, meta.namespace) is not None:
             raise _NameTaken(meta.name)
         begun = await strategy.begin_create(context, obj) if strategy.begin_create is not None else Begun(obj)
         return await self._finish_create(call, begun)
+
+    def _validate(self, obj: T) -> None:
+        meta: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
+        found = metadata.validate(meta, namespaced=self.resource.namespaced, name_errors=self.strategy.name_errors)
+        self._check(meta.name, [*found, *self.strategy.validate(obj)])
 
     async def _finish_create(self, call: Call, begun: Begun[T]) -> Written[T]:
         stored = False
@@ -308,11 +328,11 @@ class Registry(Generic[T]):
         name = old_meta.name
         new = self._restore(call, new, old_meta)
         if call.manage is not None:
-            new = call.manage(new, old)
+            new = await call.compute(partial(call.manage, new, old))
         new = await call.admit.mutate(new, old)
         self._check_version(name, new.metadata.resource_version, entry)  # type: ignore[attr-defined]
         new = self._prepare_update(call, new, old, entry, subresource)
-        self._validate_update(call, new, old, subresource)
+        await call.compute(partial(self._validate_update, call, new, old, subresource))
         await call.admit.validate(new, old)
         meta: ObjectMeta = new.metadata  # type: ignore[attr-defined]
         begin = self.strategy.begin_update if not subresource else None

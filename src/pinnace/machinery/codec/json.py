@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NoReturn
 
-from pinnace.machinery.codec.depth import TOO_DEEP, check_depth
+from pinnace.machinery.codec import bounds
 from pinnace.machinery.codec.parsed import Parsed
 from pinnace.machinery.field import go_quoted
 
@@ -52,8 +52,8 @@ def parse(data: bytes) -> Parsed:
     except json.JSONDecodeError as error:
         raise ValueError(_go_message(text, error)) from error
     except RecursionError as error:
-        raise ValueError(TOO_DEEP) from error
-    check_depth(tree)
+        raise bounds.OutOfBounds(bounds.TOO_DEEP) from error
+    bounds.check(tree)
     if "\\u" in text:
         tree = _without_surrogates(tree)
     return Parsed(tree, tuple(islice(_each_once(_duplicates(tree, "")), COMPLAINTS_LIMIT)))

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from pinnace.machinery.codec.depth import DEPTH_LIMIT, TOO_DEEP
+from pinnace.machinery.codec import bounds
 from pinnace.machinery.codec.json import COMPLAINTS_LIMIT
 from pinnace.machinery.codec.parsed import Parsed
 from pinnace.machinery.field import go_quoted
@@ -116,6 +116,7 @@ class _Builder:
 
     def __init__(self, data: bytes) -> None:
         self._left = max(LEAST_BUDGET, BUDGET_PER_BYTE * len(data))
+        self._width = 0
         self._duplicates: list[str] = []
 
     def complaints(self) -> tuple[str, ...]:
@@ -145,8 +146,11 @@ class _Builder:
                 anchors[event.anchor] = built
             return built
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            if len(open_) >= DEPTH_LIMIT:
-                raise ValueError(f"yaml: {TOO_DEEP}")
+            if len(open_) >= bounds.DEPTH_LIMIT:
+                raise ValueError(f"yaml: {bounds.TOO_DEEP}")
+            self._width += 1
+            if self._width > bounds.WIDTH_LIMIT:
+                raise ValueError(f"yaml: {bounds.TOO_WIDE}")
             self._spend(1)
             if event.anchor is not None:
                 anchors[event.anchor] = None
