@@ -36,6 +36,7 @@ from pinnace.apiserver.hooks import Hooks
 from pinnace.apiserver.nonresource import NonResourcePaths
 from pinnace.apiserver.openapi import OpenApi
 from pinnace.apiserver.registries import Registries
+from pinnace.apiserver.request_metrics import StorageCollector
 from pinnace.apiserver.server import ApiServer
 from pinnace.apiserver.service_account_tokens import SigningKey, TokenIssuer
 from pinnace.component.clock import Clock
@@ -76,6 +77,7 @@ def api_server(
     """
     metrics = metrics if metrics is not None else Metrics()
     registries = Registries(store, clock, identity)
+    metrics.registry.register(StorageCollector(registries.kept))
     audiences = (config.service_account_issuer,)
     address = config.advertise_address
     jwks_uri = f"https://{address}:{config.secure_port}/openid/v1/jwks" if address else ""

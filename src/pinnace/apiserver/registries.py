@@ -17,7 +17,7 @@ from pinnace.apiserver.registry.objects import RegistryObjects, system_call
 from pinnace.apiserver.registry.store import Registry
 from pinnace.apiserver.registry.strategy import DEFAULT, Objects, Strategy
 from pinnace.apiserver.registry.table import STRATEGIES, VERSIONS
-from pinnace.apiserver.storage import Storage
+from pinnace.apiserver.storage import ResourceStorage, Storage
 from pinnace.component.clock import Clock
 from pinnace.component.identity import Identity
 from pinnace.component.logging import get_logger
@@ -51,6 +51,14 @@ class Registries:
         version = VERSIONS[resource.api_version, resource.plural]
         stored = self.of(resources.stored(resource))
         return Registry(stored.resource, version.strategy, stored.storage, version)
+
+    def kept(self) -> Iterator[tuple[Resource, ResourceStorage[Any]]]:
+        """Return each place that objects are kept in, with the resource they are stored as."""
+        return (
+            (one, registry.storage)
+            for one, registry in self._registries.items()
+            if one.stored_in is None and one.is_stored
+        )
 
     def of(self, resource: Resource) -> Registry[Any]:
         """Return the registry of a resource."""

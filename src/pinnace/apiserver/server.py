@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pinnace.api import resources
@@ -31,10 +30,11 @@ from pinnace.apiserver.endpoints.scope import Scope, Services
 from pinnace.apiserver.flowcontrol import Flow, FlowControl, Rejected, Turns, is_long_running
 from pinnace.apiserver.flowcontrol.controller import width_of_list
 from pinnace.apiserver.hooks import Hooks
-from pinnace.apiserver.in_flight import MUTATING, READ_ONLY, InFlight, kind_of
+from pinnace.apiserver.in_flight import READ_ONLY, InFlight, kind_of
 from pinnace.apiserver.nonresource import NonResourcePaths
 from pinnace.apiserver.registries import Registries
 from pinnace.apiserver.registry.store import Admit, Registry
+from pinnace.apiserver.request_metrics import RequestMetrics
 from pinnace.component.clock import Clock
 from pinnace.component.http import Request, Response, Upgrade, UserInfo
 from pinnace.component.identity import Identity
@@ -90,7 +90,7 @@ class ApiServer(Services):
         self.worker = Worker("apiserver-worker")
         self._flow_control = flow_control
         self._in_flight = InFlight(clock)
-        self._counted = _Counted(metrics, self._in_flight)
+        self._counted = RequestMetrics(metrics, self._in_flight)
         self._ready = asyncio.Event()
 
     # ── life ──
@@ -149,7 +149,8 @@ class ApiServer(Services):
             way = _Way(request, info)
             begun = self.clock.monotonic()
             answer = await self._answer(way)
-            self._counted.count(info, answer.status, self.clock.monotonic() - begun)
+            size = len(answer.body) if isinstance(answer, Response) and isinstance(answer.body, bytes) else 0
+            self._counted.count(request, info, answer.status, self.clock.monotonic() - begun, size)
         audit_id = request.headers.get("Audit-ID") or self.identity.uid()
         fields = (("Audit-Id", audit_id), *(way.flow.headers if way.flow is not None else ()))
         headers = answer.headers.extended(*fields, *(() if "Cache-Control" in answer.headers else (_NO_CACHE,)))
@@ -296,37 +297,3 @@ def _of_store(failure: StoreError) -> ApiError:
         _log.warning("the store refuses", reason=str(failure))
         return ServiceUnavailable(f"the store cannot be written: {failure}")
     return errors.internal(str(failure))
-
-
-class _Counted:
-    """The request metrics, with their label values looked up once."""
-
-    def __init__(self, metrics: Metrics, in_flight: InFlight) -> None:
-        current = metrics.gauge("apiserver_current_inflight_requests", "Requests at work, by kind.", ("request_kind",))
-        for kind in (READ_ONLY, MUTATING):
-            current.labels(kind).set_function(partial(in_flight.counts.__getitem__, kind))
-        self._total = metrics.counter(
-            "apiserver_request_total",
-            "Requests answered.",
-            ("verb", "group", "version", "resource", "subresource", "code"),
-        )
-        self._seconds = metrics.histogram(
-            "apiserver_request_duration_seconds", "Time to the answer.", ("verb", "group", "version", "resource")
-        )
-        self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
-
-    def count(self, info: RequestInfo, code: int, seconds: float) -> None:
-        """Count one answer."""
-        key = (info.verb, info.group, info.version, info.resource, info.subresource, str(code))
-        children = self._children.get(key)
-        if children is None:
-            if len(self._children) >= _METRIC_SERIES_LIMIT:
-                return
-            children = (self._total.labels(*key), self._seconds.labels(*key[:4]))
-            self._children[key] = children
-        children[0].inc()
-        children[1].observe(seconds)
-
-
-# Series of request metrics: paths are the clients' to make up, so there has to be an end.
-_METRIC_SERIES_LIMIT = 5000

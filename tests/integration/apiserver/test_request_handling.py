@@ -158,8 +158,28 @@ async def test_large_answers_are_compressed_for_who_asks(call):
 
 
 async def test_metrics_count_requests_and_those_at_work(call):
-    """The names are upstream's."""
+    """Names and labels are upstream's; paths that clients make up make no series."""
     await call("GET", MAPS)
+    await call("POST", MAPS, {"metadata": {"name": "m"}}, query="dryRun=All")
+    await call("GET", "/api/v1/namespaces/default/nonsense")
+    await call.make_map("there")
+    watch = await call("GET", MAPS, query="watch=1")
+    await anext(watch.body)
     text = (await call("GET", "/metrics")).body.decode()
+    await watch.body.aclose()
+    place = 'component="apiserver",{}group="",resource="configmaps",scope="{}",subresource="",verb="{}",version="v1"'
+    listed = (
+        'code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="namespace",subresource="",'
+    )
+    assert f'apiserver_request_total{{{listed}verb="LIST",version="v1"}} 1.0' in text
+    created = (
+        'code="201",component="apiserver",dry_run="All",group="",resource="configmaps",scope="resource",subresource="",'
+    )
+    assert f'apiserver_request_total{{{created}verb="POST",version="v1"}} 1.0' in text
+    assert f"apiserver_response_sizes_count{{{place.format('', 'namespace', 'LIST')}}} 1.0" in text
+    assert f"apiserver_longrunning_requests{{{place.format('', 'cluster', 'WATCH')}}} 1.0" in text
+    assert "nonsense" not in text
+    assert 'apiserver_storage_objects{resource="flowschemas.flowcontrol.apiserver.k8s.io"} ' in text
+    assert 'apiserver_resource_objects{group="apps",resource="deployments"} 0.0' in text
     assert 'apiserver_current_inflight_requests{request_kind="readOnly"} 1.0' in text
     assert "apiserver_flowcontrol_dispatched_requests_total{" in text

@@ -96,6 +96,11 @@ class ResourceStorage(Generic[T]):
     def __len__(self) -> int:
         return len(self._cache)
 
+    @property
+    def watching(self) -> int:
+        """Return how many watch the objects now."""
+        return len(self._watchers)
+
     async def wait_fresh(self, revision: int) -> None:
         """Wait until reads show at least a revision.
 

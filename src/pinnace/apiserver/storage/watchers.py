@@ -173,6 +173,9 @@ class Watchers:
         self._indexed = tuple(sorted(indexed))
         self._buckets: dict[_Bucket, set[Watcher]] = defaultdict(set)
 
+    def __len__(self) -> int:
+        return sum(map(len, self._buckets.values()))
+
     def __iter__(self) -> Iterator[Watcher]:
         return iter([watcher for bucket in self._buckets.values() for watcher in bucket])
 
