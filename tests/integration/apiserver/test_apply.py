@@ -21,6 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ADMIN = Connection(user=UserInfo("admin", groups=("system:masters",)), secure=True)
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -34,12 +36,13 @@ class Api:
         self._handle = handle
         self.clock = clock
 
-    async def __call__(self, method, path, body=None, *, media="application/json", status=200, **headers):
-        """Return the tree of the answer, whose status is checked."""
+    async def __call__(self, method, path, body=None, *, media="application/json", status=200, user=None, **headers):
+        """Return the tree of the answer, whose status is checked; the user is an administrator unless named."""
         data = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
         path, _, query = path.partition("?")
         fields = Headers([("Content-Type", media), *((name.replace("_", "-"), text) for name, text in headers.items())])
-        request = Request(method, path, query=query, headers=fields, body=data, connection=ADMIN)
+        connection = ADMIN if user is None else Connection(user=UserInfo(user), secure=True)
+        request = Request(method, path, query=query, headers=fields, body=data, connection=connection)
         answer = await self._handle(request)
         assert isinstance(answer, Response)
         assert answer.status == status, answer.body
@@ -432,3 +435,84 @@ async def test_managed_fields_of_a_version_unknown_are_dropped(api):
     entry = created["metadata"]["managedFields"][0]
     created["metadata"]["managedFields"].append({**entry, "manager": "old", "apiVersion": "v0"})
     assert "old Update" not in owners(await api("PUT", path, created))
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        pytest.param(MERGE, {"metadata": {"managedFields": []}}, id="merge-empty"),
+        pytest.param(MERGE, {"metadata": {"managedFields": [{}]}}, id="merge-one-empty"),
+        pytest.param(STRATEGIC, {"metadata": {"managedFields": [{}]}}, id="strategic"),
+        pytest.param(
+            JSON_PATCH, [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}], id="json-one-empty"
+        ),
+        pytest.param(JSON_PATCH, [{"op": "replace", "path": "/metadata/managedFields", "value": []}], id="json-empty"),
+    ],
+)
+async def test_owners_can_be_forgotten_by_any_patch(api, media, body):
+    """An empty list, or one empty entry, ends the tracking, even where the patch changes something else."""
+    path = f"{CONFIGMAPS}/forgotten"
+    await api.apply(path, config_map("forgotten", {"a": "1"}), status=201)
+    assert owners(await api("PATCH", path, body, media=media)) == {}
+    await api("DELETE", path)
+
+
+async def test_owners_survive_a_client_that_does_not_know_them(api):
+    """A PUT that leaves them out, or sends nonsense, loses nobody's fields."""
+    path = f"{CONFIGMAPS}/unknowing"
+    await api.apply(path, config_map("unknowing", {"a": "1"}), status=201)
+    nonsense = [{"manager": "x", "operation": "Frob", "apiVersion": "v1"}]
+    for metadata in ({}, {"managedFields": None}, {"managedFields": nonsense}):
+        written = await api("PUT", f"{path}?fieldManager=hand", config_map("unknowing", {"a": "1"}, **metadata))
+        assert owners(written) == {"m Apply": {"f:data": {"f:a": {}}}}
+
+
+async def test_apply_over_items_that_share_a_name(api):
+    """Twins, which a create may bring, are owned together until an apply puts one item into their place."""
+    path = "/api/v1/namespaces/default/pods/twins"
+    env = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "twins", "annotations": {"a": "1"}},
+        "spec": {"containers": [{"name": "c", "image": "example.com/app:1", "env": env}]},
+    }
+    created = await api("POST", "/api/v1/namespaces/default/pods?fieldManager=creator", pod, status=201)
+    container = owners(created)["creator Update"]["f:spec"]["f:containers"]['k:{"name":"c"}']
+    assert container["f:env"] == {".": {}, 'k:{"name":"A"}': {}}
+    annotated = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "twins", "annotations": {"b": "1"}}}
+    kept = await api.apply(path, annotated)
+    assert kept["spec"]["containers"][0]["env"] == env
+    one = {**annotated, "spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": "3"}]}]}}
+    refused = await api.apply(path, one, status=409)
+    assert refused["message"] == (
+        'Apply failed with 1 conflict: conflict with "creator" using v1: .spec.containers[name="c"].env[name="A"]'
+    )
+
+
+async def test_apply_that_creates_needs_the_right_to_create(api):
+    """To patch is enough for what is there already."""
+    rules = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}
+    await api("POST", f"{rules}/roles", {"metadata": {"name": "patcher"}, "rules": [rule]}, status=201)
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "patcher"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}
+    binding = {"metadata": {"name": "patcher"}, "roleRef": reference, "subjects": [subject]}
+    await api("POST", f"{rules}/rolebindings", binding, status=201)
+    body, path = config_map("janes", {"a": "1"}), f"{CONFIGMAPS}/janes?fieldManager=jane"
+    refused = await api("PATCH", path, body, media=APPLY, user="jane", status=403)
+    assert 'cannot create resource "configmaps"' in refused["message"]
+    await api("POST", CONFIGMAPS, config_map("janes"), status=201)
+    assert (await api("PATCH", path, body, media=APPLY, user="jane"))["data"] == {"a": "1"}
+
+
+async def test_owners_by_updates_are_capped(api):
+    """Beyond ten managers the oldest are put together."""
+    path = f"{CONFIGMAPS}/capped"
+    await api("POST", f"{CONFIGMAPS}?fieldManager=m00", config_map("capped", {"k00": ""}), status=201)
+    for number in range(1, 12):
+        await api.clock.advance(1)
+        change = {"data": {f"k{number:02}": ""}}
+        written = await api("PATCH", f"{path}?fieldManager=m{number:02}", change, media=MERGE)
+    assert len(owners(written)) == 10
+    assert owners(written)["ancient-changes Update"] == {"f:data": {".": {}, "f:k00": {}, "f:k01": {}, "f:k02": {}}}
