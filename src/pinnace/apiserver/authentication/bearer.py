@@ -94,7 +94,7 @@ def bearer_token(request: Request) -> str:
 def without_credentials(headers: Headers) -> Headers:
     """Return a request's headers less all that says who makes it, as they may be passed on to others."""
     protocols = headers.tokens("Sec-WebSocket-Protocol")
-    acting = (name for name in headers if name.lower().startswith("impersonate-"))
+    acting = (name for name in headers if name.lower().startswith(("impersonate-", "x-remote-")))
     stripped = headers.without("Authorization", "Cookie", *acting)
     if any(name.startswith(SUBPROTOCOL_PREFIX) for name in protocols):
         kept = ", ".join(name for name in protocols if not name.startswith(SUBPROTOCOL_PREFIX))

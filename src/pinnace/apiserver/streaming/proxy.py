@@ -158,6 +158,9 @@ def refuse_local(host: str) -> None:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise errors.BadRequest("address not allowed") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        # The kernel calls the address inside, and Python asks about the one outside.
+        address = address.ipv4_mapped
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise errors.BadRequest("address not allowed")
 
@@ -206,10 +209,11 @@ def _port_name(service: Service, target: Target) -> str:
     """Return the name of the service's port that is meant: what was said, unless that is a number."""
     if not target.port.isdecimal():
         return target.port
+    number = target.port.lstrip("0") or "0"
     for port in service.spec.ports:
-        if port.port == int(target.port):
+        if str(port.port) == number:
             return port.name
-    raise errors.ServiceUnavailable(f'no service port {int(target.port)} found for service "{target.name}"')
+    raise errors.ServiceUnavailable(f'no service port {number} found for service "{target.name}"')
 
 
 def _endpoint(slices: list[EndpointSlice], port_name: str, asked: str) -> tuple[str, str]:
