@@ -91,3 +91,67 @@ def test_lightkube_works_on_objects(kubeconfig: Path, name: str) -> None:
     client.delete(ConfigMap, name)
     with pytest.raises(ApiError):
         client.get(ConfigMap, name)
+
+
+def test_official_client_applies(kubeconfig: Path, name: str) -> None:
+    """Server-side apply by the typed and by the dynamic client of `kubernetes`; a conflict names the other manager."""
+    from kubernetes import client, config, dynamic
+
+    api = config.new_client_from_config(str(kubeconfig))
+    core, anything = client.CoreV1Api(api), dynamic.DynamicClient(api)
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "1"}}
+    core.patch_namespaced_config_map(
+        name, "default", body, field_manager="one", _content_type="application/apply-patch+yaml"
+    )
+    maps = anything.resources.get(api_version="v1", kind="ConfigMap")
+    made = maps.server_side_apply(body={**body, "data": {"b": "2"}}, namespace="default", field_manager="two")
+    assert made.data.to_dict() == {"a": "1", "b": "2"}
+    with pytest.raises(dynamic.exceptions.ConflictError) as conflict:
+        maps.server_side_apply(body={**body, "data": {"a": "3"}}, namespace="default", field_manager="two")
+    assert 'conflict with \\"one\\"' in str(conflict.value)
+    forced = maps.server_side_apply(
+        body={**body, "data": {"a": "3"}}, namespace="default", field_manager="two", force_conflicts=True
+    )
+    assert forced.data.to_dict() == {"a": "3"}
+    core.delete_namespaced_config_map(name, "default")
+
+
+def test_kr8s_watches(kubeconfig: Path, name: str) -> None:
+    """A watch of `kr8s` sees what another object of it creates, labels and deletes."""
+    import kr8s.asyncio
+    from kr8s.asyncio.objects import ConfigMap
+
+    async def scenario() -> list[str]:
+        api = await kr8s.asyncio.api(kubeconfig=str(kubeconfig))
+        made = await ConfigMap({"metadata": {"name": name, "namespace": "default", "labels": {"app": name}}}, api=api)
+        await made.create()
+        seen: list[str] = []
+        async with asyncio.timeout(30):
+            async for event, _ in api.watch("configmaps", namespace="default", label_selector={"app": name}):
+                seen.append(event)
+                if event == "ADDED":
+                    await made.label(seen="yes")
+                if event == "MODIFIED":
+                    await made.delete()
+                if event == "DELETED":
+                    break
+        return seen
+
+    assert asyncio.run(scenario()) == ["ADDED", "MODIFIED", "DELETED"]
+
+
+def test_lightkube_applies(kubeconfig: Path, name: str) -> None:
+    """Server-side apply through `lightkube`, with a conflict and by force."""
+    from lightkube import ApiError, Client, KubeConfig
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.core_v1 import ConfigMap
+
+    client = Client(config=KubeConfig.from_file(str(kubeconfig)), namespace="default", field_manager="one")
+    wanted = ConfigMap(apiVersion="v1", kind="ConfigMap", metadata=ObjectMeta(name=name), data={"a": "1"})
+    client.apply(wanted)
+    other = ConfigMap(apiVersion="v1", kind="ConfigMap", metadata=ObjectMeta(name=name), data={"a": "2"})
+    with pytest.raises(ApiError) as conflict:
+        client.apply(other, field_manager="two")
+    assert conflict.value.status.reason == "Conflict"
+    assert client.apply(other, field_manager="two", force=True).data == {"a": "2"}
+    client.delete(ConfigMap, name)
