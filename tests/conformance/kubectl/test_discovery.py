@@ -31,7 +31,7 @@ def test_explain_knows_every_kind(kubectl_now: Kubectl, resource: Resource) -> N
     [
         pytest.param("pods.spec.containers.resources.limits", ["map[string]Quantity"], id="map"),
         pytest.param("deployments.spec.strategy.rollingUpdate", ["maxSurge", "maxUnavailable"], id="object"),
-        pytest.param("services.spec.ports", ["-required-", "port"], id="list"),
+        pytest.param("services.spec.ports", ["-required-", "targetPort\t<IntOrString>"], id="list"),
         pytest.param("cronjobs.spec.schedule", ["string", "Cron"], id="string"),
         pytest.param("nodes.status.conditions", ["lastHeartbeatTime"], id="status"),
     ],
