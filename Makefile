@@ -39,10 +39,12 @@ unit: $(VENV)/.installed
 verify: $(VENV)/.installed  ## generated files are as generated
 	$(BIN)/python -m tools.generate_api --check
 	$(BIN)/python tools/generate_cri.py --check
+	$(BIN)/python -m tools.generate_reference --check
 
 update: $(VENV)/.installed  ## write generated files anew
 	$(BIN)/python -m tools.generate_api
 	$(BIN)/python tools/generate_cri.py
+	$(BIN)/python -m tools.generate_reference
 
 bench: $(VENV)/.installed  ## all figures, as a table and as JSON
 	$(BIN)/python bench/run.py

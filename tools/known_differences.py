@@ -1,0 +1,42 @@
+"""What is known to differ from kube-apiserver and its companions of v1.36, for the API reference.
+
+Whoever finds a difference adds a line; whoever mends one takes it away. Fields without effect are not listed here: `inert_fields.py`
+finds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference: where, and what is so here and otherwise upstream."""
+
+    area: str
+    text: str
+
+
+KNOWN_DIFFERENCES = (
+    Difference("Kinds", "Custom resources are not served: definitions are stored only. Neither are aggregated APIs."),
+    Difference("Kinds", "Webhooks and admission policies are stored and not called."),
+    Difference("Kinds", "A certificate request that was approved is not signed."),
+    Difference(
+        "Kinds", "Autoscalers, disruption budgets and claims for volumes or devices are not acted on by a controller."
+    ),
+    Difference("Protocol", "HTTP/1.1 only."),
+    Difference(
+        "Protocol",
+        "Protobuf is read, and written for OpenAPI version 2 only; who accepts JSON too is answered in JSON.",
+    ),
+    Difference("OpenAPI", "Schemas name no values of enumerations, as the published ones do not."),
+    Difference("Patch", "A type error inside a patch is refused with upstream's code, in some cases in other words."),
+    Difference(
+        "Access", "Roles for features that are off by default are not made, nor is the API server's identity Lease."
+    ),
+    Difference("Access", "A pod's token lives as long as was asked for; upstream stretches the usual one to a year."),
+    Difference(
+        "Scheduling", "No preemption; the plug-ins for spreading, pod affinity, volumes and devices are not there."
+    ),
+    Difference("Metrics", "There is no metrics API of resources: `kubectl top` says that it is not available."),
+)
