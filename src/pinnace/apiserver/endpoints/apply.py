@@ -25,7 +25,7 @@ from pinnace.apiserver.endpoints.write import check_name, check_namespace
 from pinnace.apiserver.storage import Entry
 from pinnace.component.http import Response
 from pinnace.machinery.codec.parsed import Parsed
-from pinnace.machinery.errors import ApiError
+from pinnace.machinery.errors import ApiError, BadRequest
 from pinnace.machinery.managedfields import Applied, Conflicts
 
 
@@ -92,6 +92,12 @@ class AppliedConfiguration:
         Raises:
             ApiError: it cannot be read, does not fit, or conflicts with other managers.
         """
+        try:
+            return self._applied(old, live)
+        except RecursionError as error:
+            raise BadRequest("error decoding YAML: exceeded max depth") from error
+
+    def _applied(self, old: Any | None, live: Any) -> Any:
         options, parsed = self._options, self._read()
         stored: Entries | None = old.metadata.managed_fields if old is not None else None
         applied = self._apply(stored, live, parsed.tree)

@@ -62,7 +62,7 @@ def encode(managers: Managers, known: Entries | None) -> Entries | None:
 def _entry(manager: Manager, owned: Owned, before: ManagedFieldsEntry | None) -> ManagedFieldsEntry:
     if before is not None and before.fields_type == _FIELDS_V1:
         try:
-            same = sets.decode(bytes(before.fields_v1)) is owned.fields
+            same = sets.decode(bytes(before.fields_v1)) == owned.fields
         except ValueError:
             same = False
         if same and before.api_version == owned.api_version:

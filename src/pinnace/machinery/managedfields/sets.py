@@ -20,7 +20,10 @@ _SELF = "."
 _PREFIXES = frozenset({"f:", "k:", "v:", "i:"})
 _ENCODER = json.Encoder(order="deterministic")
 # Sets kept as read, by their bytes; a pod has two to four, and pods of one template the same ones.
-_KNOWN_LIMIT = 1024
+_KNOWN_LIMIT = 512
+_KNOWN_BYTES = 8 * 1024
+# Elements of one path: more than any kind has fields below each other, few enough to walk.
+DEPTH_LIMIT = 150
 _known: dict[bytes, Tree] = {}
 
 
@@ -33,7 +36,7 @@ def decode(data: bytes) -> Tree:
     """Read a set.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or too deep.
     """
     known = _known.get(data)
     if known is not None:
@@ -43,23 +46,25 @@ def decode(data: bytes) -> Tree:
     except (DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     fields = _checked({} if tree is None else tree, 0)
-    if len(_known) >= _KNOWN_LIMIT:
-        del _known[next(iter(_known))]
-    _known[data] = fields
+    # Large sets are rare, and anybody can send them: remembering many would take more memory than reading takes time.
+    if len(data) <= _KNOWN_BYTES:
+        if len(_known) >= _KNOWN_LIMIT:
+            del _known[next(iter(_known))]
+        _known[data] = fields
     return fields
 
 
 def _checked(tree: Any, depth: int) -> Tree:
     if not isinstance(tree, dict):
         raise ValueError(f"a set of fields holds {type(tree).__name__}")  # noqa: TRY004 - the text is wrong, not its type here
-    for key, below in tree.items():
+    if depth > DEPTH_LIMIT:
+        raise ValueError("a set of fields is too deep")
+    out: dict[str, Any] = {}
+    for key, inner in tree.items():
         if key != _SELF and key[:2] not in _PREFIXES:
             raise ValueError(f"invalid path element {key}")
-        if below:
-            _checked(below, depth + 1)
-    if depth and len(tree) == 1 and _SELF in tree:
-        return ITSELF
-    return {key: _checked(below or {}, depth + 1) if below else ITSELF for key, below in tree.items()}
+        out[key] = _checked(inner, depth + 1) if inner else ITSELF
+    return ITSELF if depth and len(out) == 1 and _SELF in out else out
 
 
 def with_itself(below: Tree | None) -> Tree:

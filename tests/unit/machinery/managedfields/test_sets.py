@@ -145,12 +145,20 @@ def test_paths_read_as_upstreams(path, text):
         pytest.param(b'{"x:a":{}}', id="unknown-element"),
         pytest.param(b'{"f:a":1}', id="number"),
         pytest.param(b"{", id="no-json"),
+        pytest.param(b'{"f:a":' * 200 + b"{}" + b"}" * 200, id="deeper-than-any-kind"),
+        pytest.param(b'{"f:a":' * 100_000 + b"{}" + b"}" * 100_000, id="nothing-but-brackets"),
     ],
 )
 def test_sets_that_are_none_are_refused(data):
     """Entries come from clients, so what cannot be read is told apart."""
     with pytest.raises(ValueError):
         sets.decode(data)
+
+
+def test_deep_sets_are_read_in_one_pass():
+    """Each level is looked at once: twice would double the time with every level."""
+    depth = sets.DEPTH_LIMIT
+    assert len(next(sets.paths(sets.decode(b'{"f:a":' * depth + b"{}" + b"}" * depth)))) == depth
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"null"])
