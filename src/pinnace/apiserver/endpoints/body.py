@@ -84,8 +84,8 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
 
 def _clean(data: bytes, cls: type[T], api_version: str, validation: str) -> T | None:
     """Decode a body about which there is nothing to say; None when that cannot be told cheaply."""
-    obj = read_canonical(data, cls) if bounds.is_within(data) else None
-    if obj is None or not _is_of(obj, cls.__name__, api_version) or clean_tree(data) is None:
+    obj = read_canonical(data, cls) if clean_tree(data) is not None else None
+    if obj is None or not _is_of(obj, cls.__name__, api_version):
         return None
     # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
     if validation != "Ignore" and not strict.has_only_known_fields(cls, data):
@@ -106,6 +106,8 @@ def clean_tree(data: bytes) -> Any | None:
 
     None means that it cannot be told this way, not that there is a duplicate, or that it is null.
     """
+    if not bounds.is_within(data):
+        return None
     try:
         tree = msgspec.json.decode(data)
         length = len(msgspec.json.encode(tree))

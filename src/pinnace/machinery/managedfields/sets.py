@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 from msgspec import DecodeError, json
 
+from pinnace.machinery.codec.bounds import DEPTH_LIMIT
+
 Tree: TypeAlias = Mapping[str, Any]
 
 NOTHING: Tree = {}
@@ -22,8 +24,6 @@ _ENCODER = json.Encoder(order="deterministic")
 # Sets kept as read, by their bytes; a pod has two to four, and pods of one template the same ones.
 _KNOWN_LIMIT = 512
 _KNOWN_BYTES = 8 * 1024
-# Elements of one path: more than any kind has fields below each other, few enough to walk.
-DEPTH_LIMIT = 150
 _known: dict[bytes, Tree] = {}
 
 

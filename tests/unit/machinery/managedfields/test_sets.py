@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinnace.machinery.codec import bounds
 from pinnace.machinery.managedfields import NOTHING, sets
 
 ELEMENTS = ("f:a", "f:b", 'k:{"name":"x"}', 'k:{"name":"y"}', 'v:"z"', "i:0")
@@ -145,7 +146,7 @@ def test_paths_read_as_upstreams(path, text):
         pytest.param(b'{"x:a":{}}', id="unknown-element"),
         pytest.param(b'{"f:a":1}', id="number"),
         pytest.param(b"{", id="no-json"),
-        pytest.param(b'{"f:a":' * 200 + b"{}" + b"}" * 200, id="deeper-than-any-kind"),
+        pytest.param(b'{"f:a":' * 300 + b"{}" + b"}" * 300, id="deeper-than-any-kind"),
         pytest.param(b'{"f:a":' * 100_000 + b"{}" + b"}" * 100_000, id="nothing-but-brackets"),
     ],
 )
@@ -157,7 +158,7 @@ def test_sets_that_are_none_are_refused(data):
 
 def test_deep_sets_are_read_in_one_pass():
     """Each level is looked at once: twice would double the time with every level."""
-    depth = sets.DEPTH_LIMIT
+    depth = bounds.DEPTH_LIMIT
     assert len(next(sets.paths(sets.decode(b'{"f:a":' * depth + b"{}" + b"}" * depth)))) == depth
 
 
