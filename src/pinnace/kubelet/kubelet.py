@@ -248,7 +248,7 @@ class Kubelet:
             await self._orphaned.wait()
             self._orphaned.clear()
             known = {*self._workers, *(pod.metadata.uid for pod in self._sources.pods())}
-            for uid in {*self._pleg.uids(), *self._host.files.owners()} - known:
+            for uid in sorted({*self._pleg.uids(), *self._host.files.owners()} - known):
                 try:
                     await self._end_orphan(uid)
                 except (RuntimeFailure, OSError) as error:

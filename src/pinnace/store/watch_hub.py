@@ -63,12 +63,12 @@ class _Queue:
 
 
 class WatchHub:
-    """The watchers of one store."""
+    """The watchers of one store, told in the order in which they came."""
 
     def __init__(self, clock: Clock, *, limit: int = QUEUE_LIMIT_EVENTS) -> None:
         self._clock = clock
         self._limit = limit
-        self._queues: set[_Queue] = set()
+        self._queues: dict[_Queue, None] = {}
 
     def publish(self, events: Sequence[Event]) -> None:
         """Hand out writes, in the order of their revisions."""
@@ -80,10 +80,10 @@ class WatchHub:
         """Follow a prefix; `history` gives the writes that come first, and runs in the same step as the subscription."""
         queue = _Queue(prefix, self._clock, self._limit)
         queue.put(history())
-        self._queues.add(queue)
+        self._queues[queue] = None
         batches = queue.batches()
         try:
             yield batches
         finally:
-            self._queues.discard(queue)
+            self._queues.pop(queue, None)
             queue.close()

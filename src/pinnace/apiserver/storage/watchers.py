@@ -167,11 +167,11 @@ _ALL: _Bucket = ()
 
 
 class Watchers:
-    """The watchers of one resource by bucket."""
+    """The watchers of one resource by bucket, told in the order in which they came: the same in every run of one seed."""
 
     def __init__(self, indexed: frozenset[str]) -> None:
         self._indexed = tuple(sorted(indexed))
-        self._buckets: dict[_Bucket, set[Watcher]] = defaultdict(set)
+        self._buckets: dict[_Bucket, dict[Watcher, None]] = defaultdict(dict)
 
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))
@@ -180,11 +180,11 @@ class Watchers:
         return iter([watcher for bucket in self._buckets.values() for watcher in bucket])
 
     def add(self, watcher: Watcher) -> None:
-        self._buckets[self._bucket(watcher.selection)].add(watcher)
+        self._buckets[self._bucket(watcher.selection)][watcher] = None
 
     def remove(self, watcher: Watcher) -> None:
         bucket = self._bucket(watcher.selection)
-        self._buckets[bucket].discard(watcher)
+        self._buckets[bucket].pop(watcher, None)
         if not self._buckets[bucket]:
             del self._buckets[bucket]
 
