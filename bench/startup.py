@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from report import Figure, median
-from servers import Cluster, cluster, missing_for_containers
+from servers import ENVIRONMENT, Cluster, cluster, missing_for_containers
 
 IN_PROCESS = """
 import asyncio, time
@@ -64,7 +64,8 @@ def _up(made: Cluster, *arguments: str) -> float:
 def _in_process(rounds: int) -> list[Figure]:
     runs = []
     for _ in range(rounds):
-        done = subprocess.run([sys.executable, "-c", IN_PROCESS], check=True, capture_output=True, text=True)
+        command = [sys.executable, "-c", IN_PROCESS]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT)
         runs.append([float(word) for word in done.stdout.split()])
     imports, first, *_, last = (median(column) for column in zip(*runs, strict=True))
     return [
