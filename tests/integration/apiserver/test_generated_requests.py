@@ -30,9 +30,9 @@ USERS = {
     ),
     "nobody": None,
 }
-# What upstream, too, answers with 500, and without a reason: a version that is no number, a directive or a binding that makes no sense.
+# What upstream, too, answers with 500, and without a reason: a version that is no number, a directive, a binding or a configuration that makes no sense.
 UPSTREAMS_OWN = re.compile(
-    r"invalid resource version: |resourceVersion should not be set on objects to be created|unknown patch type: |merging lists cannot yet|map: map\[.*"
+    r"(invalid resource version|resourceVersion): |failed to (create typed patch|convert new typed) object |resourceVersion should not be set on objects to be created|unknown patch type: |merging lists cannot yet|map: map\[.*"
     r"does not contain declared merge key|target\.(kind|name): ",
     re.DOTALL,
 )

@@ -71,3 +71,8 @@ def test_check_types_words_the_first_misfit(cls, tree, text):
 def test_check_types_takes_null_for_absent():
     """A null is no type error anywhere."""
     strict.check_types(Pod, {"metadata": None, "spec": {"containers": [{"name": None}]}})
+
+
+def test_key_that_is_no_text_is_no_known_field():
+    """Bytes that are no UTF-8 are left to whoever reads slowly."""
+    assert not strict.has_only_known_fields(ConfigMap, b'{"\xfc\xfc":1}')
