@@ -161,8 +161,11 @@ def test_autoscale_makes_an_autoscaler_that_both_versions_show(web_now: Kubectl)
     header, row = web_now("get", "hpa").splitlines()
     assert header.split() == ["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"]
     assert row.split()[:2] == ["web", "Deployment/web"]
-    assert web_now.json("get", "hpa.v1.autoscaling", "web")["spec"]["targetCPUUtilizationPercentage"] == 70
-    metric = web_now.json("get", "hpa.v2.autoscaling", "web")["spec"]["metrics"][0]
+    assert (
+        web_now.json("get", "horizontalpodautoscalers.v1.autoscaling", "web")["spec"]["targetCPUUtilizationPercentage"]
+        == 70
+    )
+    metric = web_now.json("get", "horizontalpodautoscalers.v2.autoscaling", "web")["spec"]["metrics"][0]
     assert metric["resource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
     assert "Deployment/web" in web_now("describe", "hpa", "web")
 
