@@ -45,7 +45,7 @@ class Pleg:
         """
         look = next(self._looks)
         found = await self._runtime.pods()
-        for uid in {*self._records, *found}:
+        for uid in dict.fromkeys((*self._records, *found)):
             self._take(look, uid, found.get(uid) or PodRecord(uid=uid))
 
     async def refresh(self, uid: str) -> None:
