@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def test_official_client_forwards_a_port(kubeconfig: Path, name: str) -> None:
     api.create_namespaced_pod("default", pod_manifest(name))
     eventually(lambda: api.read_namespaced_pod(name, "default").status.phase, lambda phase: phase == "Running")
     forward = portforward(api.connect_get_namespaced_pod_portforward, name, "default", ports="80")
-    with forward.socket(80) as connection:
+    with contextlib.closing(forward.socket(80)) as connection:
         connection.settimeout(20)
         connection.sendall(b"GET / HTTP/1.0\r\nHost: pod\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.")
