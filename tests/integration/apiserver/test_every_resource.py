@@ -5,8 +5,6 @@ from tests.support.callers import running_server, tree
 from tests.support.manifests import manifest
 
 from pinnace.api.resources import RESOURCES
-from pinnace.apiserver.registry.strategy import DEFAULT
-from pinnace.apiserver.registry.table import STRATEGIES
 
 METHODS = {"create": "POST", "get": "GET", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 STORED = [resource for resource in RESOURCES if resource.is_stored]
@@ -46,14 +44,7 @@ async def test_every_kind_can_be_created_read_written_and_deleted():
             assert (await call("DELETE", one)).status == 200, where
 
 
-def row(resource):
-    """A row of the table; stateful sets get their scale with their rules."""
-    missing = STRATEGIES.get((resource.group, resource.plural), DEFAULT).scale is None
-    marks = [pytest.mark.xfail(strict=True)] if missing and resource.plural == "statefulsets" else []
-    return pytest.param(resource, id=resource_id(resource), marks=marks)
-
-
-@pytest.mark.parametrize("resource", [row(one) for one in RESOURCES if one.subresources])
+@pytest.mark.parametrize("resource", [pytest.param(one, id=resource_id(one)) for one in RESOURCES if one.subresources])
 async def test_every_subresource_answers_every_verb(resource):
     """No verb of a subresource ends in a server error; parts of the object take back what was read from them."""
     async with running_server() as call:
