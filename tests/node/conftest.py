@@ -34,6 +34,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
 @pytest.fixture(params=["path", "1.20"])
 def kubectl(request: pytest.FixtureRequest, real: RunningCluster) -> Iterator[Kubectl]:
     """Each kubectl in a namespace of the test's own."""
+    real.insist_on_life()
     with fresh_namespace(program_of(request.param), real) as bound:
         yield bound
 
@@ -41,6 +42,7 @@ def kubectl(request: pytest.FixtureRequest, real: RunningCluster) -> Iterator[Ku
 @pytest.fixture
 def kubectl_now(real: RunningCluster) -> Iterator[Kubectl]:
     """The kubectl on PATH in a namespace of the test's own."""
+    real.insist_on_life()
     with fresh_namespace(program_of("path"), real) as bound:
         yield bound
 

@@ -46,6 +46,11 @@ class RunningCluster:
         assert found, "no kubectl on PATH"
         return Kubectl(found, self.kubeconfig, namespace)
 
+    def insist_on_life(self) -> None:
+        """Fail with the server's last words when it has ended, which no test of a shared cluster may cause."""
+        state = self.data_dir / "server.json"
+        assert state.exists(), f"the server of {self.name} has ended\n{self.log()}"
+
     def log(self, lines: int = 60) -> str:
         """The last lines of every log file, for a failing test."""
         files = sorted(self.data_dir.rglob("*.log"))
@@ -61,6 +66,15 @@ def program() -> Path:
     return Path(sys.executable).parent / "pinnace"
 
 
+def keep_logs(cluster: RunningCluster) -> None:
+    """Copy the logs to where `.ci/run` looks for them when something has failed; deleting the cluster takes the originals."""
+    if kept := os.environ.get("PINNACE_TEST_LOGS"):
+        for log in (*cluster.data_dir.glob("*.log"), *cluster.data_dir.glob("*/*.log")):
+            target = Path(kept) / cluster.name / log.relative_to(cluster.data_dir)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, target)
+
+
 @contextmanager
 def running_cluster(*arguments: str, folder: Path) -> Iterator[RunningCluster]:
     """`pinnace up` with these arguments, and `pinnace delete` at the end, whatever happened between."""
@@ -70,5 +84,6 @@ def running_cluster(*arguments: str, folder: Path) -> Iterator[RunningCluster]:
         cluster.pinnace("up", "--port", "0", *arguments)
         yield cluster
     finally:
+        keep_logs(cluster)
         cluster.pinnace("delete", check=False)
         shutil.rmtree(cluster.data_dir, ignore_errors=True)

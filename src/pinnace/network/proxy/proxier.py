@@ -84,7 +84,7 @@ class Proxier:
     async def run(self) -> Never:
         """Keep the rules in step for ever."""
         await self._informers.wait_synced()
-        rebuilt = -REBUILD_SECONDS
+        rebuilt, checked = -REBUILD_SECONDS, self._clock.monotonic()
         while True:
             now = self._clock.monotonic()
             frames, place = self._frames(), self._find_place()
@@ -102,9 +102,13 @@ class Proxier:
                 await self._clock.sleep(RETRY_SECONDS)
                 continue
             self._synced.set()
-            if not await self._wait_change() and not await self._is_as_written():
-                _log.warning("the rules were changed by somebody else; writing them anew", table=self._facts.table)
-                rebuilt = -REBUILD_SECONDS
+            # However often something changes: a busy node would otherwise never be looked at.
+            await self._wait_change(CHECK_SECONDS - (self._clock.monotonic() - checked))
+            if self._clock.monotonic() - checked >= CHECK_SECONDS:
+                checked = self._clock.monotonic()
+                if not await self._is_as_written():
+                    _log.warning("the rules were changed by somebody else; writing them anew", table=self._facts.table)
+                    rebuilt = -REBUILD_SECONDS
 
     # ── what has changed ──
 
@@ -117,16 +121,15 @@ class Proxier:
             self._dirty[key] = None
         self._woken.set()
 
-    async def _wait_change(self) -> bool:
-        """Wait for a change, or for the time of the next check; tell whether there was one."""
+    async def _wait_change(self, seconds: float) -> None:
+        """Wait for a change, for so long at most."""
         try:
-            async with self._clock.timeout(CHECK_SECONDS):
+            async with self._clock.timeout(max(seconds, 0.0)):
                 await self._woken.wait()
         except TimeoutError:
-            return False
+            return
         await self._clock.sleep(GATHER_SECONDS)
         self._woken.clear()
-        return True
 
     # ── what should be ──
 
