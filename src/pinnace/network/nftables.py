@@ -4,6 +4,7 @@ A Protocol, so that what computes rules is tested without a kernel. Upstream: si
 """
 
 import asyncio
+import os
 import shutil
 from abc import abstractmethod
 from typing import Protocol
@@ -51,15 +52,15 @@ class NftCommand(Nftables):
         return text if code == 0 else ""
 
     async def _run(self, *arguments: str, text: str = "") -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            self.path,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        # A file, since nft may have ended before a pipe would have been written to.
+        with os.fdopen(os.memfd_create("nft"), "w+") as script:
+            script.write(text)
+            script.seek(0)
+            process = await asyncio.create_subprocess_exec(
+                self.path, *arguments, stdin=script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
         try:
-            out, err = await process.communicate(text.encode())
+            out, err = await process.communicate()
         except BaseException:
             if process.returncode is None:
                 process.kill()
