@@ -15,7 +15,8 @@ down:  ## stop it; its state is kept
 
 test: $(VENV)/.installed  ## every test that belongs into every run
 	scripts/install-test-tools
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -q -n logical --dist loadfile -m "not long" tests/unit tests/integration tests/conformance
+	$(BIN)/pytest -m "not long" tests/node
 
 test-long: $(VENV)/.installed  ## soak, chaos, repetition, real waiting times
 	scripts/install-test-tools
