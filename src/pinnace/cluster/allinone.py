@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pinnace.apiserver.compose import api_server
@@ -28,12 +29,12 @@ from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ClusterPki, local_addresses, server_names
 from pinnace.cluster.ports import free_port
 from pinnace.cluster.server_state import ClusterError, ServerState, announced, locked, sign
-from pinnace.cluster.this_node import this_node
+from pinnace.cluster.this_node import ThisNode, choose, missing_for_containers, this_node
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.http.server import serve
 from pinnace.component.identity import Identity
-from pinnace.component.lifecycle import running
+from pinnace.component.lifecycle import restarting, running
 from pinnace.component.metrics import Metrics
 from pinnace.controllers.manager import ControllerManager
 from pinnace.scheduler import Scheduler, default_profile
@@ -90,12 +91,24 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
 
                 write_kubeconfig(pki)
                 certificates.on_renewed = write_kubeconfig
+                # Chosen once: a runtime that vanishes later must not make a simulated node of a real one.
+                choice = choose(config.runtime, missing_for_containers())
+                node = ThisNode()
+
+                @asynccontextmanager
+                async def be_a_node() -> AsyncIterator[None]:
+                    nonlocal node
+                    data_dir, handler = config.data_dir, server.handle
+                    async with this_node(choice, data_dir, handler, clock, identity, certificates, url) as node:
+                        kubelets.update(node.kubelets)
+                        yield
+
+                components = partial(_components, config, server.handle, clock, pki, store, metrics)
                 async with (
                     running("certificate renewal", certificates.run),
-                    _components(config, server.handle, clock, pki, store, metrics),
-                    this_node(config, server.handle, clock, identity, certificates, url) as node,
+                    restarting("controllers and scheduler", components, clock),
+                    restarting("node", be_a_node, clock),
                 ):
-                    kubelets.update(node.kubelets)
                     with announced(paths, ServerState(os.getpid(), url, version, node.name, node.note)):
                         yield url
 

@@ -8,11 +8,12 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pinnace import VERSION
 from pinnace.client import Client, InProcessTransport
 from pinnace.cluster.certificates import Certificates
-from pinnace.cluster.config import ClusterConfig, RuntimeKind
+from pinnace.cluster.config import RuntimeKind
 from pinnace.cluster.containerd_config import ContainerdError, detect
 from pinnace.cluster.server_state import ClusterError
 from pinnace.component.clock import Clock
@@ -61,14 +62,19 @@ def missing_for_containers() -> list[str]:
 
 @asynccontextmanager
 async def this_node(
-    config: ClusterConfig, handler: Handler, clock: Clock, identity: Identity, certificates: Certificates, url: str
+    choice: Choice,
+    data_dir: Path,
+    handler: Handler,
+    clock: Clock,
+    identity: Identity,
+    certificates: Certificates,
+    url: str,
 ) -> AsyncIterator[ThisNode]:
-    """Be a node while the body runs, Ready when it begins.
+    """Be the chosen node while the body runs, Ready when it begins.
 
     Raises:
         ClusterError: the node cannot start.
     """
-    choice = choose(config.runtime, missing_for_containers())
     if choice.kind is RuntimeKind.NONE:
         yield ThisNode(note=choice.note)
         return
@@ -90,7 +96,7 @@ async def this_node(
             return
         from pinnace.cluster.node import NodeFiles, node  # noqa: PLC0415
 
-        files = NodeFiles(config.data_dir)
+        files = NodeFiles(data_dir)
         async with node(files, certificates, handler, clock, identity, VERSION, url) as kubelet:
             note = await wait_ready(admin, name, clock)
             await mark_control_plane(admin, name)

@@ -1,13 +1,20 @@
 """Lifetimes: a component lives exactly as long as an `async with` block.
 
-Invariant: when `running` has exited, no task it started is alive. Nest the blocks in start order and
-shutdown is the reverse. Not here: restarts (the node's supervisor) and signals (`signals.py`).
+Invariant: when `running` or `restarting` has exited, no task it started is alive. Nest the blocks in start order and
+shutdown is the reverse. Not here: signals (`signals.py`).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Never
+
+from pinnace.component.clock import Clock
+from pinnace.component.logging import get_logger
+
+# Seconds before a component that failed is started anew: doubled each time, forgotten once it has lived for the longest of them.
+RESTART_SECONDS, MAX_RESTART_SECONDS = 1.0, 60.0
+_log = get_logger("lifecycle")
 
 
 @asynccontextmanager
@@ -25,3 +32,38 @@ async def running(name: str, run: Callable[[], Coroutine[Any, Any, Never]]) -> A
             yield
         finally:
             task.cancel(f"{name}: the block it lived in ended")
+
+
+@asynccontextmanager
+async def restarting(
+    name: str, start: Callable[[], AbstractAsyncContextManager[None]], clock: Clock
+) -> AsyncIterator[None]:
+    """Hold a part of the process beside the body, and start it anew when it fails: one part's bug must not end the others.
+
+    What `start` gives is entered once for each life, so it builds all its state inside.
+
+    Raises:
+        ExceptionGroup: the first start failed, as nothing ran yet that could be kept; or the body did.
+    """
+    started = asyncio.Event()
+
+    async def keep() -> Never:
+        pause = RESTART_SECONDS
+        while True:
+            begin = clock.monotonic()
+            try:
+                async with start():
+                    started.set()
+                    await asyncio.Event().wait()
+            except Exception:
+                if not started.is_set():
+                    raise
+                if clock.monotonic() - begin >= MAX_RESTART_SECONDS:
+                    pause = RESTART_SECONDS
+                _log.exception("a part of the process failed; starting it anew", part=name, seconds=pause)
+            await clock.sleep(pause)
+            pause = min(2 * pause, MAX_RESTART_SECONDS)
+
+    async with running(name, keep):
+        await started.wait()
+        yield

@@ -1,10 +1,12 @@
 import asyncio
 import os
 import signal
+from contextlib import asynccontextmanager
 
 import pytest
 
-from pinnace.component.lifecycle import running
+from pinnace.component.clock import VirtualClock
+from pinnace.component.lifecycle import restarting, running
 from pinnace.component.signals import handle_termination
 
 
@@ -35,6 +37,73 @@ async def test_failing_component_ends_the_body():
         async with running("x", run):
             await asyncio.Event().wait()
     assert failed.group_contains(OSError, match="broken")
+
+
+class Part:
+    """Something that a test can make fail, as a component within does."""
+
+    def __init__(self):
+        self.lives, self.ends = 0, 0
+        self.broken = asyncio.Event()
+        self.fails_to_start = False
+
+    @asynccontextmanager
+    async def live(self):
+        self.lives += 1
+        if self.fails_to_start:
+            raise OSError("no start")
+        self.broken.clear()
+
+        async def run():
+            await self.broken.wait()
+            raise OSError("broken")
+
+        try:
+            async with running("inner", run):
+                yield
+        finally:
+            self.ends += 1
+
+
+async def test_failed_part_is_started_anew_later_and_later():
+    """The body goes on; the pause doubles with each failure, and is short again after a long life."""
+    clock, part = VirtualClock(), Part()
+    async with restarting("x", part.live, clock):
+        assert part.lives == 1
+        for lives, pause in ((2, 1.0), (3, 2.0), (4, 4.0)):
+            part.broken.set()
+            await clock.advance(pause - 0.1)
+            assert part.lives == lives - 1
+            await clock.advance(0.2)
+            assert (part.lives, part.ends) == (lives, lives - 1)
+        await clock.advance(60)
+        part.broken.set()
+        await clock.advance(1.1)
+        assert part.lives == 5
+    assert part.ends == 5
+
+
+async def test_part_that_fails_to_restart_is_tried_again():
+    """Only the first start may end the process: later ones are repeated until one succeeds."""
+    clock, part = VirtualClock(), Part()
+    async with restarting("x", part.live, clock):
+        part.fails_to_start = True
+        part.broken.set()
+        await clock.advance(3.5)
+        assert part.lives == 3
+        part.fails_to_start = False
+        await clock.advance(4)
+        assert (part.lives, part.ends) == (4, 1)
+
+
+async def test_first_start_that_fails_is_the_callers():
+    """Nothing ran yet that could be kept, so whoever asked hears why."""
+    part = Part()
+    part.fails_to_start = True
+    with pytest.raises(ExceptionGroup) as failed:
+        async with restarting("x", part.live, VirtualClock()):
+            raise AssertionError("the body must not run")
+    assert failed.group_contains(OSError, match="no start")
 
 
 async def test_first_signal_asks_for_the_end():
