@@ -6,6 +6,9 @@ zeros are refused everywhere, since some programs read them as octal. Upstream: 
 
 import ipaddress
 import re
+from collections.abc import Iterator
+
+from pinnace.machinery.field import FieldError, Path, invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -13,6 +16,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NOT_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NOT_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 _LEADING_ZERO = re.compile(r"(^|[.:])0+(?=[0-9]+(?:\.|$))")
+_LINK_LOCAL_MULTICAST = ipaddress.ip_network("224.0.0.0/24")
 _ZEROS = re.compile(r"^0+(?=[0-9])")
 
 
@@ -60,6 +64,26 @@ def ip_address(text: str) -> list[str]:
     if _without_zeros(text) != text:
         return ["must not have leading 0s"]
     return ["must not be an IPv4-mapped IPv6 address"] if _is_mapped(address) else []
+
+
+def special_address_errors(text: str, path: Path) -> Iterator[FieldError]:
+    """Refuse a good address by which nobody but the machine that calls it, or its neighbours on the link, can be meant."""
+    address = ipaddress.ip_address(text)
+    if address.is_unspecified:
+        yield invalid(path, text, f"may not be unspecified ({text})")
+    elif address.is_loopback:
+        yield invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    elif address.is_link_local:
+        yield invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    elif _is_link_local_multicast(address):
+        yield invalid(path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+
+
+def _is_link_local_multicast(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv4Address):
+        return address in _LINK_LOCAL_MULTICAST
+    # ff02::, whatever the flags between the first octet and the scope.
+    return address.packed[0] == 0xFF and address.packed[1] & 0x0F == 2
 
 
 def canonical_ip_address(text: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Endpoints (upstream pkg/registry/core/endpoint, pkg/apis/core/validation `ValidateEndpoints`)."""
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from pinnace.apiserver.registry.defaulting import changed, each, filled
 from pinnace.apiserver.registry.printing import AGE, NAME, age, some, text
 from pinnace.apiserver.registry.strategy import Strategy
 from pinnace.machinery import names
-from pinnace.machinery.addresses import ip_address
+from pinnace.machinery.addresses import ip_address, special_address_errors
 from pinnace.machinery.field import FieldError, Path, invalid, not_supported, required
 
 Errors = Iterator[FieldError]
@@ -54,20 +53,10 @@ def _address_errors(address: EndpointAddress, path: Path) -> Errors:
     if address.node_name is not None:
         words_of = names.dns_subdomain(address.node_name)
         yield from (invalid(path.child("nodeName"), address.node_name, words) for words in words_of)
-    yield from ([invalid(at, address.ip, "must be a valid IP address")] if found else special_errors(address.ip, at))
-
-
-def special_errors(address: str, path: Path) -> Errors:
-    """Refuse addresses that no pod has."""
-    parsed = ipaddress.ip_address(address)
-    if parsed.is_unspecified:
-        yield invalid(path, address, "may not be unspecified (0.0.0.0 or ::)")
-    elif parsed.is_loopback:
-        yield invalid(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    elif parsed.is_link_local:
-        yield invalid(path, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-    elif parsed.is_multicast and isinstance(parsed, ipaddress.IPv4Address) and address.startswith("224.0.0."):
-        yield invalid(path, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+    if found:
+        yield invalid(at, address.ip, "must be a valid IP address")
+    else:
+        yield from special_address_errors(address.ip, at)
 
 
 def _port_errors(port: EndpointPort, path: Path, *, several: bool) -> Errors:

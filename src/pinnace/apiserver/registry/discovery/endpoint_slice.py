@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from pinnace.api.discovery_v1 import Endpoint, EndpointPort, EndpointSlice
 from pinnace.api.meta_v1 import ObjectMeta
-from pinnace.apiserver.registry.core.endpoints import special_errors
 from pinnace.apiserver.registry.defaulting import changed, each
 from pinnace.apiserver.registry.domain_names import full_name_errors
 from pinnace.apiserver.registry.immutable import unchanged
@@ -174,7 +173,7 @@ def _ip_errors(address: str, kind: str, whole: Path, path: Path) -> Errors:
     if (":" in address) != (kind == IPV6):
         # Upstream names the list rather than the address.
         yield invalid(whole, address, f"must be an {kind} address")
-    yield from special_errors(address, path)
+    yield from addresses.special_address_errors(address, path)
 
 
 def _hint_errors(wanted: Sequence[str], rule: Callable[[str], Sequence[str]], path: Path) -> Errors:

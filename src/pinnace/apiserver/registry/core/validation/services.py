@@ -18,7 +18,7 @@ from pinnace.apiserver.registry.core.service_fields import (
 from pinnace.apiserver.registry.core.validation.handlers import port_errors
 from pinnace.apiserver.registry.metadata import label_errors
 from pinnace.machinery import names
-from pinnace.machinery.addresses import cidr, ip_address, parse
+from pinnace.machinery.addresses import cidr, ip_address, parse, special_address_errors
 from pinnace.machinery.field import (
     FieldError,
     Path,
@@ -57,7 +57,10 @@ def service_errors(service: Service) -> Errors:
     yield from _address_errors(spec)
     for index, address in enumerate(spec.external_ips):
         at = _SPEC.child("externalIPs").index(index)
-        yield from (invalid(at, address, text) for text in ip_address(address))
+        wrong = ip_address(address)
+        yield from (invalid(at, address, text) for text in wrong)
+        if not wrong:
+            yield from special_address_errors(address, at)
     if not spec.type:
         yield required(_SPEC.child("type"))
     elif spec.type not in _TYPES:
