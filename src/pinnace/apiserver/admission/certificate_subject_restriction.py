@@ -5,8 +5,11 @@ Upstream: `plugin/pkg/admission/certificates/subjectrestriction`.
 
 from typing import Any
 
+from cryptography.x509.oid import NameOID
+
 from pinnace.api.certificates_v1 import CertificateSigningRequest
 from pinnace.apiserver.admission.interface import CREATE, Attributes, Plugin, Target
+from pinnace.apiserver.registry.certificates.pem import parse_request
 
 _SIGNER = "kubernetes.io/kube-apiserver-client"
 _MASTERS = "system:masters"
@@ -39,15 +42,7 @@ def _organizations(request: CertificateSigningRequest) -> set[str]:
     Raises:
         ValueError: the request cannot be read.
     """
-    # Read here, since it is slow to load and hardly any write needs it.
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
-
-    subject = x509.load_pem_x509_csr(_pem(request)).subject
+    # By the same reader as everywhere: a request that two readers understood differently would be let in as the one and signed as the
+    # other.
+    subject = parse_request(request.spec.request).subject
     return {str(name.value) for name in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)}
-
-
-def _pem(request: CertificateSigningRequest) -> bytes:
-    import base64  # noqa: PLC0415
-
-    return base64.b64decode(request.spec.request)

@@ -51,15 +51,28 @@ def _decoded(body: bytes) -> bytes | None:
         return None
 
 
-def request_error(encoded: str) -> str:
-    """Return what is wrong with a request in base64, empty when it is a signed PKCS#10 request."""
+def parse_request(encoded: str) -> x509.CertificateSigningRequest:
+    """Return the request that a text in base64 carries: its first block, for everybody who looks at it.
+
+    Raises:
+        ValueError: there is none; the text says why.
+    """
     first = next(blocks(_text(encoded)), None)
     if first is None or first.type != REQUEST_TYPE:
-        return "PEM block type must be CERTIFICATE REQUEST"
+        raise ValueError("PEM block type must be CERTIFICATE REQUEST")
     try:
-        request = x509.load_der_x509_csr(first.data)
-        is_signed = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm) as error:
+        return x509.load_der_x509_csr(first.data)
+    except ValueError as error:
+        raise ValueError(f"x509: malformed certificate request: {error}") from error
+
+
+def request_error(encoded: str) -> str:
+    """Return what is wrong with a request in base64, empty when it is a signed PKCS#10 request."""
+    try:
+        is_signed = parse_request(encoded).is_signature_valid
+    except ValueError as error:
+        return str(error)
+    except UnsupportedAlgorithm as error:
         return f"x509: malformed certificate request: {error}"
     return "" if is_signed else "x509: the signature of the certificate request is not valid"
 
