@@ -90,7 +90,7 @@ def api_server(
         BootstrapTokens(registries.objects, clock),
     )
     bearer = BearerAuthenticator(kinds, audiences)
-    authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(), bearer)
+    authenticators: tuple[Authenticator, ...] = (CertificateAuthenticator(clock), bearer)
     roles = roles_of(registries)
     authorizer = authorizer or authorizer_of(registries, roles)
     reviews = Reviews(bearer, authorizer, roles)

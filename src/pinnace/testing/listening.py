@@ -15,7 +15,7 @@ from pinnace.component.clock import RealClock, VirtualClock
 from pinnace.component.http import Handler
 from pinnace.component.http.server import serve
 from pinnace.component.lifecycle import running
-from pinnace.component.tls import CertificateAuthority, server_context
+from pinnace.component.tls import CA_LIFETIME_SECONDS, CertificateAuthority, server_context
 
 # Real seconds between two steps of a clock that goes on by itself.
 _STEP_SECONDS = 0.02
@@ -27,7 +27,10 @@ async def listening(handler: Handler, clock: VirtualClock, *, time_passes: bool)
     machine = RealClock()
     authority = CertificateAuthority.create("pinnace-testing", machine.time())
     server = authority.issue_server("kube-apiserver", ["localhost", "127.0.0.1"], machine.time())
-    admin = authority.issue_client("kubernetes-admin", ["system:masters"], machine.time())
+    # The cluster's clock may be moved by years.
+    admin = authority.issue_client(
+        "kubernetes-admin", ["system:masters"], machine.time(), lifetime_seconds=CA_LIFETIME_SECONDS
+    )
     context = server_context(server, authority.certificate_pem)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pinnace-")))

@@ -33,6 +33,8 @@ from pinnace.machinery.errors import ApiError, Unauthorized
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 KEY = SigningKey.create()
+# When the certificates of these tests are made, in seconds since the epoch.
+ISSUED = 1_700_000_000.0
 ALICE = UserInfo("alice", groups=("devs",))
 
 
@@ -274,14 +276,14 @@ def test_jwks_holds_the_key_that_signs(issuer):
 
 def authenticator(*kinds):
     return RequestAuthenticator([
-        CertificateAuthenticator(),
+        CertificateAuthenticator(VirtualClock(ISSUED)),
         BearerAuthenticator(kinds or [StaticTokens({"t0ken": ALICE})], (ISSUER,)),
     ])
 
 
 def der(common_name, organizations):
-    authority = CertificateAuthority.create("ca", 1_700_000_000.0)
-    pem = authority.issue_client(common_name, organizations, 1_700_000_000.0).certificate_pem
+    authority = CertificateAuthority.create("ca", ISSUED)
+    pem = authority.issue_client(common_name, organizations, ISSUED).certificate_pem
     return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
 
@@ -299,9 +301,9 @@ def der_with_uids(*uids):
     texts = [(NameOID.COMMON_NAME, "jane"), *((x509.ObjectIdentifier("1.3.6.1.4.1.57683.2"), uid) for uid in uids)]
     subject = x509.Name([x509.NameAttribute(oid, text) for oid, text in texts])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    authority = CertificateAuthority.create("ca", 1_700_000_000.0)
+    authority = CertificateAuthority.create("ca", ISSUED)
     pem = authority.sign_request(
-        request.public_bytes(Encoding.PEM), [ExtendedKeyUsageOID.CLIENT_AUTH], 1_700_000_000.0, lifetime_seconds=3600
+        request.public_bytes(Encoding.PEM), [ExtendedKeyUsageOID.CLIENT_AUTH], ISSUED, lifetime_seconds=3600
     )
     return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
@@ -316,9 +318,20 @@ async def test_certificate_may_say_a_uid():
         )
 
 
+async def test_certificate_ends_while_its_connection_goes_on():
+    """What was good in the handshake is no credential any more once its time is over, not even an anonymous one."""
+    clock = VirtualClock(ISSUED)
+    certificates = RequestAuthenticator([CertificateAuthenticator(clock)])
+    request = Request("GET", "/", connection=Connection(certificate=der("jane", [])))
+    assert (await certificates.authenticate(request)).name == "jane"
+    await clock.advance(366 * 86400)
+    with pytest.raises(Unauthorized):
+        await certificates.authenticate(request)
+
+
 async def test_request_without_credentials_is_refused_where_nobody_may_be_anonymous():
     """With anonymous requests switched off, who shows nothing is told to."""
-    strict = RequestAuthenticator([CertificateAuthenticator()], anonymous=False)
+    strict = RequestAuthenticator([CertificateAuthenticator(VirtualClock())], anonymous=False)
     with pytest.raises(Unauthorized):
         await strict.authenticate(Request("GET", "/healthz"))
 
