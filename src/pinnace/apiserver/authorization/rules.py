@@ -86,7 +86,7 @@ def _has(words: Sequence[str], word: str) -> bool:
 
 
 def _path_matches(pattern: str, path: str) -> bool:
-    return path.startswith(pattern[:-1]) if pattern.endswith(ANY) else path == pattern
+    return path.startswith(pattern.rstrip(ANY)) if pattern.endswith(ANY) else path == pattern
 
 
 def _parts(rule: PolicyRule) -> Iterator[PolicyRule]:
@@ -119,4 +119,4 @@ def _covers(held: PolicyRule, part: PolicyRule) -> bool:
 
 def _path_covers(pattern: str, path: str) -> bool:
     """Tell whether a pattern covers another pattern or path."""
-    return path == pattern or (pattern.endswith(ANY) and path.startswith(pattern[:-1]))
+    return path == pattern or (pattern.endswith(ANY) and path.startswith(pattern.rstrip(ANY)))
