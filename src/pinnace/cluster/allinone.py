@@ -25,8 +25,9 @@ from pinnace.client.kubeconfig import Access, tree, write
 from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cni import free_range, pod_network
 from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
+from pinnace.cluster.kubelet_access import grant_kubelet_access
 from pinnace.cluster.paths import ClusterPaths
-from pinnace.cluster.pki import ClusterPki, local_addresses, server_names
+from pinnace.cluster.pki import ADMIN, MASTERS, ClusterPki, local_addresses, server_names
 from pinnace.cluster.ports import free_port
 from pinnace.cluster.server_state import ClusterError, ServerState, announced, locked, sign
 from pinnace.cluster.this_node import ThisNode, choose, missing_for_containers, this_node
@@ -43,6 +44,7 @@ from pinnace.store.interface import Store
 from pinnace.store.memory import open_memory
 from pinnace.store.sqlite import open_sqlite
 
+_ADMINISTRATOR = UserInfo(ADMIN, groups=(MASTERS, "system:authenticated"))
 # What to call a server that listens on every address.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - as found in a configuration
 
@@ -91,6 +93,7 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
 
                 write_kubeconfig(pki)
                 certificates.on_renewed = write_kubeconfig
+                await grant_kubelet_access(Client(InProcessTransport(server.handle, _ADMINISTRATOR)))
                 # Chosen once: a runtime that vanishes later must not make a simulated node of a real one.
                 choice = choose(config.runtime, missing_for_containers())
                 node = ThisNode()

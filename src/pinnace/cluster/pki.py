@@ -43,7 +43,7 @@ def load_or_create(folder: Path, now: float, *, names: tuple[str, ...] = ()) -> 
         authority=authority,
         server=_server(folder, authority, now, names),
         admin=_client(folder, "admin", authority, now, ADMIN, MASTERS),
-        kubelet_client=_client(folder, "apiserver-kubelet-client", authority, now, KUBELET_CLIENT, MASTERS),
+        kubelet_client=_client(folder, "apiserver-kubelet-client", authority, now, KUBELET_CLIENT),
         signing_key=_signing_key(folder),
     )
 
@@ -87,11 +87,13 @@ def _server(folder: Path, authority: CertificateAuthority, now: float, names: tu
     return made
 
 
-def _client(folder: Path, file: str, authority: CertificateAuthority, now: float, name: str, group: str) -> KeyPair:
+def _client(folder: Path, file: str, authority: CertificateAuthority, now: float, name: str, *groups: str) -> KeyPair:
     found = _read(folder, file)
-    if found is not None and not certificate_facts(found.certificate_pem).needs_renewal(now):
-        return found
-    made = authority.issue_client(name, [group], now)
+    if found is not None:
+        facts = certificate_facts(found.certificate_pem)
+        if not facts.needs_renewal(now) and facts.organizations == groups:
+            return found
+    made = authority.issue_client(name, groups, now)
     made.write(folder / f"{file}.crt", folder / f"{file}.key")
     return made
 
