@@ -11,6 +11,7 @@ API server does not answer, the request is refused. Upstream: kubelet `server/au
 import hashlib
 from collections import OrderedDict
 from typing import Generic, TypeVar
+from urllib.parse import unquote
 
 from pinnace.api import authentication_v1, authorization_v1
 from pinnace.client import Client
@@ -23,6 +24,7 @@ _TOKEN_SECONDS, _ALLOWED_SECONDS, _DENIED_SECONDS = 120.0, 300.0, 30.0
 _REMEMBERED = 1024
 _AUTHENTICATED = "system:authenticated"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_STREAMS = frozenset({"exec", "attach", "run", "portForward"})
 _OWN = {"stats": "stats", "metrics": "metrics", "logs": "log", "checkpoint": "checkpoint", "statusz": "statusz"}
 _FINE = {"pods": "pods", "runningpods": "pods", "healthz": "healthz", "configz": "configz"}
 _BEARER = "bearer "
@@ -53,7 +55,7 @@ class ServerAuth:
     """Lets requests to one node's port in."""
 
     def __init__(self, client: Client, clock: Clock, node_name: str) -> None:
-        self._client, self._node_name = client, node_name
+        self._client, self._clock, self._node_name = client, clock, node_name
         self._users: _Memory[UserInfo] = _Memory(clock)
         self._verdicts: _Memory[bool] = _Memory(clock)
 
@@ -63,7 +65,7 @@ class ServerAuth:
             user = await self._who(request)
             if user is None:
                 return Response(401, body=b"Unauthorized")
-            verb = _VERBS.get(request.method, "get")
+            verb = _verb(request)
             subresources = _subresources(request.path)
             for subresource in subresources:
                 if await self._may(user, verb, subresource):
@@ -82,6 +84,9 @@ class ServerAuth:
             try:
                 facts = certificate_facts(connection.certificate)
             except CertificateError:
+                return None
+            # A connection can outlive its certificate, and a certificate can name groups and nobody.
+            if not facts.common_name or facts.is_expired(self._clock.time()):
                 return None
             return UserInfo(facts.common_name, groups=(*facts.organizations, _AUTHENTICATED))
         given = request.headers.get("Authorization") or ""
@@ -117,6 +122,12 @@ class ServerAuth:
         allowed = answer.status.allowed
         self._verdicts.put(key, allowed, _ALLOWED_SECONDS if allowed else _DENIED_SECONDS)
         return allowed
+
+
+def _verb(request: Request) -> str:
+    """Return what a request does; a command that is run, or a port that is opened, is no reading, though a WebSocket begins with GET."""
+    first = unquote(request.path.strip("/").split("/", 1)[0])
+    return "create" if first in _STREAMS else _VERBS.get(request.method, "get")
 
 
 def _subresources(path: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pinnace.component.http import (
     DuplexStream,
     Handler,
     Headers,
+    ProtocolError,
     Request,
     Response,
     Upgrade,
@@ -30,6 +31,8 @@ from pinnace.machinery import errors
 DEFAULT_PORT = 10250
 # The first address of the first type that a node has; host names of nodes need not resolve anywhere else.
 ADDRESS_TYPES = ("InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Hostname")
+# Characters by which a node could make another URL of its address.
+_OTHER_IN_URLS = frozenset("@/?#[]\\ ")
 _CONNECT_SECONDS = 5.0
 # Headers that belong to one connection; not passed on, unless the connection is to be upgraded.
 _HOP_BY_HOP = (
@@ -80,7 +83,8 @@ class InProcessKubelets(Kubelets):
             request.method,
             request.path,
             query=request.query,
-            headers=request.headers,
+            # As over a socket: a kubelet must not see an upgrade where this server saw none.
+            headers=end_to_end(request.headers, upgrade=wants_upgrade(request)),
             body=body_of(request),
             connection=Connection(user=_APISERVER),
         )
@@ -133,6 +137,8 @@ def node_host(node: Node) -> str:
     host = next((by_type[kind] for kind in ADDRESS_TYPES if by_type.get(kind)), "")
     if not host:
         raise errors.internal(f"no preferred addresses found; known addresses: {sorted(by_type)}")
+    if not _OTHER_IN_URLS.isdisjoint(host):
+        raise errors.internal(f"error dialing backend: dial tcp: lookup {host}: no such host")
     return host
 
 
@@ -180,7 +186,7 @@ async def forward_to(
         response = await client.request(
             request.method, request.path, query=request.query, headers=headers, body=body_of(request), stream=True
         )
-    except (ConnectFailed, BodyIncomplete) as error:
+    except (ConnectFailed, BodyIncomplete, ProtocolError) as error:
         raise unreachable(error) from error
     except TimeoutError as error:
         raise errors.ServiceUnavailable("error trying to reach service: the backend did not answer in time") from error

@@ -18,6 +18,8 @@ from pinnace.machinery import errors
 
 # Bytes of a kubelet's error text that are passed on.
 _ERROR_TEXT_BYTES = 2048
+# How a kubelet begins to say that a WebSocket's client offers nothing that it speaks: the client's mistake, not the API server's.
+_NO_PROTOCOL = "requested protocol(s) are not supported"
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 # The kubelet's names for the streams that a client asks for.
 _STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
@@ -175,6 +177,9 @@ def _is_negotiation(answer: Response) -> bool:
 
 def _kubelet_error(status: int, text: str, name: str) -> errors.ApiError:
     """Return a kubelet's plain-text refusal as the Status that upstream makes of it."""
+    if 300 <= status < 400:
+        # Where it leads would be called, or shown to the client, in the API server's name.
+        return errors.ApiError(500, "", f"unknown (get pods {name}): redirects forbidden", None)
     if status == 400:
         return errors.BadRequest(text)
     if status == 500:
@@ -183,6 +188,8 @@ def _kubelet_error(status: int, text: str, name: str) -> errors.ApiError:
         return errors.NotFound(
             f"the server could not find the requested resource ( pods {name})", errors.Details(name=name, kind="pods")
         )
+    if status == 403 and text.startswith(_NO_PROTOCOL):
+        return errors.ApiError(403, "Forbidden", text, None)
     if status in {401, 403}:
         return errors.internal(f"the kubelet refused the API server: {text}")
     if status == 503:

@@ -31,6 +31,7 @@ from pinnace.machinery import errors
 
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _SCHEMES = frozenset({"http", "https", ""})
+_LARGEST_PORT, _PORT_DIGITS = 65535, 6
 # What a backend says to browsers about other sites would be said in the API server's name.
 _CORS = tuple(f"Access-Control-Allow-{what}" for what in ("Credentials", "Headers", "Methods", "Origin"))
 
@@ -79,6 +80,9 @@ class Proxies:
         kubelet_port = node.status.daemon_endpoints.kubelet_endpoint.port or DEFAULT_PORT
         if target.port not in {"", str(kubelet_port)}:
             return await self._pass(scope, target.scheme, node_host(node), target.port)
+        if wants_upgrade(scope.request):
+            # What a kubelet upgrades for runs commands in its pods, which is no reading, whatever the method.
+            await scope.services.require(scope, "create")
         redirect = _redirect_to_root(scope)
         return redirect or _shown(scope, await self._kubelets.forward(node, _inner(scope)))
 
@@ -107,6 +111,7 @@ class Proxies:
 
     async def _pass(self, scope: Scope, scheme: str, host: str, port: str) -> Response | Upgrade:
         self._check_address(host)
+        _check_port(port)
         redirect = _redirect_to_root(scope)
         if redirect is not None:
             return redirect
@@ -163,6 +168,14 @@ def refuse_local(host: str) -> None:
         address = address.ipv4_mapped
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise errors.BadRequest("address not allowed")
+
+
+def _check_port(port: str) -> None:
+    """Refuse a port that is no number: written behind an address it could make another one of it (`10.0.0.1:80@127.0.0.1`)."""
+    if port and not (port.isascii() and port.isdecimal()):
+        raise errors.ServiceUnavailable(f"error trying to reach service: dial tcp: lookup tcp/{port}: unknown port")
+    if port and int(port[:_PORT_DIGITS]) > _LARGEST_PORT:
+        raise errors.ServiceUnavailable(f"error trying to reach service: dial tcp: address {port}: invalid port")
 
 
 def _shown(scope: Scope, answer: Response | Upgrade, backend: str = "") -> Response | Upgrade:
