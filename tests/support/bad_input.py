@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pinnace.apiserver.admission import Plugin
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.endpoints.router import Specials
@@ -21,6 +22,7 @@ from pinnace.component.identity import Identity
 from pinnace.store.memory import MemoryStore
 
 ROOT = UserInfo("root", groups=("system:masters", "system:authenticated"))
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 # Turns of the event loop in which an answer that waits for nothing but this process comes; real seconds for one that never comes.
 _TURNS, _HANG_SECONDS = 200, 30.0
 
@@ -67,18 +69,24 @@ class BadInputServer:
 
 @asynccontextmanager
 async def bad_input_server(
-    *, specials: Specials | None = None, key: SigningKey | None = None, tokens: Mapping[str, UserInfo] | None = None
+    *,
+    specials: Specials | None = None,
+    key: SigningKey | None = None,
+    tokens: Mapping[str, UserInfo] | None = None,
+    config: ApiServerConfig | None = None,
+    admission_plugins: Sequence[Plugin] = (),
 ) -> AsyncIterator[BadInputServer]:
     """Run a server in memory, with the namespace `default` and its service account as a controller would make it."""
     clock = VirtualClock()
     server = api_server(
-        ApiServerConfig(),
+        config or ApiServerConfig(),
         MemoryStore(clock),
         clock=clock,
         identity=Identity(random.Random(1)),
         signing_key=key or SigningKey.create(),
         specials=specials,
         tokens=tokens,
+        admission_plugins=admission_plugins,
     )
     async with server.running():
         running = BadInputServer(server.handle, clock)
@@ -95,3 +103,14 @@ def status_of(answer: Response | Upgrade) -> dict[str, Any]:
     assert isinstance(answer.body, bytes)
     found: dict[str, Any] = json.loads(answer.body)
     return found
+
+
+async def bind(server: BadInputServer, role: str, kind: str, user: str, namespace: str = "") -> None:
+    """Give a role to a user, everywhere or in a namespace."""
+    where = f"{_RBAC}/namespaces/{namespace}/rolebindings" if namespace else f"{_RBAC}/clusterrolebindings"
+    body = {
+        "metadata": {"name": f"{user}-{role}"},
+        "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"kind": kind, "name": role, "apiGroup": "rbac.authorization.k8s.io"},
+    }
+    assert (await server.send("POST", where, body)).status == 201

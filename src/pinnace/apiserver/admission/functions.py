@@ -6,7 +6,8 @@
 
     plugins = [validating(Pod, no_latest), mutating(Deployment, add_team_label, operations={CREATE})]
 
-A function is called with the object as clients may write it, after the built-in plug-ins and where upstream calls webhooks: all
+Containers that are added to a running pod are written by a path of their own: hand a policy on containers in once more with
+`subresource="ephemeralcontainers"`, or it is no policy. A function is called with the object as clients may write it, after the built-in plug-ins and where upstream calls webhooks: all
 that mutate in order, then validation of the kind, then all that validate; quotas count what comes out. It may be a coroutine
 function. One that raises anything but a refusal fails the write, as a webhook with failurePolicy Fail. Hand the plug-ins to
 `api_server(admission_plugins=...)`.

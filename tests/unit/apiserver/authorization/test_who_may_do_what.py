@@ -103,7 +103,7 @@ OBJECTS = (
     bind("paths", "one"),
     ClusterRole(
         metadata=ObjectMeta(name="paths"),
-        rules=(grant("get", paths=("/logs/*", "/debug")), grant("get", resources=("nodes",))),
+        rules=(grant("get", paths=("/logs/*", "/debug", "/stars/**")), grant("get", resources=("nodes",))),
     ),
     bind("everywhere", "system:serviceaccounts:web", subject="Group"),
     ClusterRole(metadata=ObjectMeta(name="everywhere"), rules=(grant("list", resources=("nodes",)),)),
@@ -476,6 +476,7 @@ TABLE: tuple[tuple[UserInfo | None, tuple[tuple[str, str, bool], ...]], ...] = (
         (
             ("paths: everything that begins so", "get /logs/a/b", MAY),
             ("paths: the star stands for something", "get /logs", MAY_NOT),
+            ("paths: several stars are one", "get /stars/a", MAY),
             ("paths: whole otherwise", "get /debug/x", MAY_NOT),
             ("paths: are no resources", "get logs", MAY_NOT),
             ("a cluster role bound everywhere", "get nodes name n", MAY),
