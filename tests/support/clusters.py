@@ -75,6 +75,13 @@ def keep_logs(cluster: RunningCluster) -> None:
             shutil.copy(log, target)
 
 
+def insist_on_no_failed_part(cluster: RunningCluster) -> None:
+    """A part that failed was started anew and may have gone unnoticed; it was a bug nevertheless."""
+    log = cluster.data_dir / "server.log"
+    failed = [line for line in log.read_text().splitlines() if "a part of the process failed" in line]
+    assert not failed, "\n".join(failed)
+
+
 @contextmanager
 def running_cluster(*arguments: str, folder: Path) -> Iterator[RunningCluster]:
     """`pinnace up` with these arguments, and `pinnace delete` at the end, whatever happened between."""
@@ -83,6 +90,7 @@ def running_cluster(*arguments: str, folder: Path) -> Iterator[RunningCluster]:
     try:
         cluster.pinnace("up", "--port", "0", *arguments)
         yield cluster
+        insist_on_no_failed_part(cluster)
     finally:
         keep_logs(cluster)
         cluster.pinnace("delete", check=False)
