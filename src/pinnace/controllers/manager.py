@@ -19,6 +19,7 @@ from pinnace.controllers.controller import Controller
 from pinnace.controllers.cronjob import CronJobController
 from pinnace.controllers.daemonset import DaemonSetController
 from pinnace.controllers.deployment import DeploymentController
+from pinnace.controllers.disruption import DisruptionController, StalePodDisruptionController
 from pinnace.controllers.endpoints import EndpointsController
 from pinnace.controllers.endpointslice import EndpointSliceController
 from pinnace.controllers.garbage_collector import GarbageCollector
@@ -59,6 +60,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     JobController,
     CronJobController,
     TTLAfterFinishedController,
+    DisruptionController,
+    StalePodDisruptionController,
     EndpointSliceController,
     EndpointsController,
     GarbageCollector,
