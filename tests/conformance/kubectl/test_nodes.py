@@ -82,13 +82,15 @@ def test_drain_waits_for_a_disruption_budget(kubectl_now: Kubectl, node: str) ->
     kubectl_now("create", "deployment", "web", "--image=example.org/web:1")
     kubectl_now("rollout", "status", "deployment/web", "--timeout=30s")
     kubectl_now(*BUDGET)
-    # What the budget's controller would find.
-    status = '{"status":{"observedGeneration":1,"disruptionsAllowed":0,"currentHealthy":1,"desiredHealthy":1,"expectedPods":1}}'
-    kubectl_now("patch", "pdb", "web", "--subresource=status", "--type=merge", "-p", status)
+    kubectl_now("wait", "--for=jsonpath={.status.currentHealthy}=1", "pdb/web", "--timeout=30s")
     refused = kubectl_now.run("drain", node, "--ignore-daemonsets", "--pod-selector=app=web", "--timeout=2s")
     assert refused.code == 1
     assert "Cannot evict pod as it would violate the pod's disruption budget." in refused.stderr
     assert "global timeout reached: 2s" in refused.stderr
+    kubectl_now("scale", "deployment/web", "--replicas=2")
+    kubectl_now("uncordon", node)
+    kubectl_now("wait", "--for=jsonpath={.status.disruptionsAllowed}=1", "pdb/web", "--timeout=30s")
+    kubectl_now("delete", "pdb", "web")
 
 
 def test_label_a_node_and_schedule_by_it(kubectl: Kubectl, node: str) -> None:
