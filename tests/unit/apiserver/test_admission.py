@@ -19,12 +19,15 @@ from pinnace.api.core_v1 import (
     NodeSpec,
     Pod,
     PodSpec,
+    ProjectedVolumeSource,
     ResourceRequirements,
     ServiceAccount,
+    ServiceAccountTokenProjection,
     Taint,
     Toleration,
     Volume,
     VolumeMount,
+    VolumeProjection,
 )
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.api.scheduling_v1 import PriorityClass
@@ -306,7 +309,15 @@ async def test_new_node_is_tainted_until_it_is_ready():
     assert await admit(Objects(), tainted, attrs=attrs) == tainted
 
 
-MY_POD = Pod(metadata=meta("mine", uid="u"), spec=PodSpec(node_name="n1", service_account_name="default"))
+TOKEN = VolumeProjection(service_account_token=ServiceAccountTokenProjection(path="token"))
+MY_POD = Pod(
+    metadata=meta("mine", uid="u"),
+    spec=PodSpec(
+        node_name="n1",
+        service_account_name="default",
+        volumes=(Volume(name="token", projected=ProjectedVolumeSource(sources=(TOKEN,))),),
+    ),
+)
 OTHER_POD = Pod(metadata=meta("other", uid="o"), spec=PodSpec(node_name="n2"))
 
 

@@ -16,6 +16,8 @@ from pinnace.apiserver.admission import mountable_secrets
 from pinnace.apiserver.admission.interface import CONNECT, CREATE, DELETE, UPDATE, Attributes, Objects, Plugin, Target
 from pinnace.apiserver.admission.node_labels import forbidden_labels
 from pinnace.apiserver.admission.service_account import MIRROR_ANNOTATION
+from pinnace.apiserver.admission.token_audiences import check_audiences
+from pinnace.apiserver.authorization.interface import Authorizer
 from pinnace.machinery import errors
 
 _USER_PREFIX = "system:node:"
@@ -37,8 +39,9 @@ class NodeRestriction(Plugin):
 
     name = "NodeRestriction"
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, authorizer: Authorizer) -> None:
         self._objects = objects
+        self._authorizer = authorizer
 
     def handles(self, target: Target) -> bool:
         return target.operation != CONNECT and (target.group, target.resource) in _GUARDED
@@ -150,6 +153,7 @@ class NodeRestriction(Plugin):
             )
         if pod.spec.node_name != node:
             raise attributes.refuse("node requested token bound to a pod scheduled on a different node")
+        await check_audiences(attributes, request, pod, self._objects, self._authorizer)
 
 
 def _name(attributes: Attributes, obj: Any) -> str:

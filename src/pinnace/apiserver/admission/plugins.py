@@ -67,7 +67,7 @@ def default_plugins(
         NamespaceLifecycle(objects),
         LimitRanger(objects),
         ServiceAccountAdmission(objects, identity),
-        NodeRestriction(objects),
+        NodeRestriction(objects, authorizer),
         TaintNodesByCondition(),
         PodSecurity(objects),
         Priority(objects),

@@ -40,6 +40,10 @@ def token_handler(issuer: TokenIssuer) -> Callable[[Scope], Awaitable[Response]]
         entry = scope.registry.storage.get(name, scope.info.namespace)
         if entry is None:
             raise scope.registry.not_found(name)
+        uid = entry.object.metadata.uid
+        if wanted.metadata.uid not in {"", uid}:
+            text = f"the UID in the token request ({wanted.metadata.uid}) does not match the UID of the service account ({uid})"
+            raise errors.conflict("authentication.k8s.io", "TokenRequest", name, text)
         call = scope.call("CREATE", dry_run=options.dry_run, options=options)
         wanted = await call.admit.mutate(wanted, None)
         await call.admit.validate(wanted, None)

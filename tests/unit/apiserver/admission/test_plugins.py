@@ -442,7 +442,7 @@ SECRET_ENV = Container(name="c", env_from=(EnvFromSource(secret_ref=SecretEnvSou
 )
 async def test_node_creates_mirror_pods_that_read_nothing(pod, refusal):
     """A node speaks for the pods it runs already, and gains nothing by it."""
-    result = await admit(NodeRestriction(Objects(MY_NODE)), attributes(user=NODE), pod)
+    result = await admit(NodeRestriction(Objects(MY_NODE), Rights()), attributes(user=NODE), pod)
     assert refusal in result if refusal else result is pod
 
 
@@ -463,7 +463,7 @@ async def test_node_changes_of_itself_what_it_may(new, refusal):
     """Labels of its kind; neither owners nor labels that would draw pods."""
     changed = replace(MY_NODE, metadata=replace(MY_NODE.metadata, **new["metadata"]))
     attrs = attributes("nodes", UPDATE, user=NODE, name="n1", namespace="")
-    result = await admit(NodeRestriction(Objects()), attrs, changed, MY_NODE)
+    result = await admit(NodeRestriction(Objects(), Rights()), attrs, changed, MY_NODE)
     assert (result if isinstance(result, str) else "") == refusal
 
 
@@ -472,8 +472,8 @@ async def test_node_deletes_only_pods_bound_to_it():
     attrs = attributes(operation=DELETE, user=NODE, name="p")
     other = make_pod(node_name="n2")
     refused = 'node "n1" can only delete pods with spec.nodeName set to itself'
-    assert await admit(NodeRestriction(Objects()), attrs, None, other) == refused
-    assert await admit(NodeRestriction(Objects()), attrs, None, make_pod(node_name="n1")) is None
+    assert await admit(NodeRestriction(Objects(), Rights()), attrs, None, other) == refused
+    assert await admit(NodeRestriction(Objects(), Rights()), attrs, None, make_pod(node_name="n1")) is None
 
 
 # ── mountable secrets ──
