@@ -37,8 +37,11 @@ def configure(
     """Set up the process's logging; called once by `main`, before components start."""
     out = stream if stream is not None else sys.stderr
     text = format_ is LogFormat.TEXT or (format_ is LogFormat.AUTO and out.isatty())
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty()) if text else structlog.processors.JSONRenderer()
+    # JSON writes what controls a terminal, or begins another line, as an escape; a terminal would obey it.
+    rendering: tuple[structlog.typing.Processor, ...] = (
+        (_one_line, structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=out.isatty()))
+        if text
+        else (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     )
     structlog.configure(
         processors=[
@@ -46,8 +49,7 @@ def configure(
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _hide_secrets,
-            structlog.processors.format_exc_info,
-            renderer,
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=out),
@@ -60,6 +62,14 @@ def _hide_secrets(_logger: object, _method: str, facts: MutableMapping[str, Any]
     for name in facts:
         if name.lower() in _SECRET_NAMES:
             facts[name] = "(hidden)"
+    return facts
+
+
+def _one_line(_logger: object, _method: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write control characters as escapes: facts hold names and texts that clients choose."""
+    for name, value in facts.items():
+        if isinstance(value, str) and not value.isprintable():
+            facts[name] = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in value)
     return facts
 
 

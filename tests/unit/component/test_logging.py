@@ -61,3 +61,13 @@ def test_text_is_for_people(stream):
     get_logger("x").info("hello", pod="a")
     assert "hello" in stream.getvalue()
     assert "pod=a" in stream.getvalue()
+
+
+@pytest.mark.parametrize("format_", [LogFormat.JSON, LogFormat.TEXT])
+def test_log_line_stays_one_line(stream, format_):
+    """A name that a client chooses begins no line of its own and moves no terminal's cursor."""
+    configure(format_, stream=stream)
+    get_logger("apiserver").info("bearer token refused", user="a\nlevel=info event=\x1b[2Jnothing happened\r\u2028b")
+    (line,) = stream.getvalue().splitlines()
+    assert "\x1b" not in line
+    assert "nothing happened" in line
