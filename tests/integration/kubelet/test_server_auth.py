@@ -83,6 +83,11 @@ async def test_refusal_is_remembered_for_half_a_minute(world: World) -> None:
         ("nodes/proxy", "/healthz", 200),
         ("nodes/metrics", "/metrics/resource", 200),
         ("nodes/metrics", "/stats/summary", 403),
+        # Running a command is no reading, though a WebSocket begins with GET, and however the path is written.
+        ("nodes/proxy", "/exec/default/x/main?command=id&output=1", 403),
+        ("nodes/proxy", "/%65xec/default/x/main?command=id&output=1", 403),
+        ("nodes/proxy", "/portForward/default/x", 403),
+        ("nodes/metrics", "/metrics%2Fresource", 403),
     ],
 )
 async def test_paths_are_parts_of_the_node(world: World, resource: str, path: str, status: int) -> None:
