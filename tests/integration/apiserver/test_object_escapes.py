@@ -242,6 +242,26 @@ async def test_restricted_namespace_binds_containers_that_come_later(server):
     assert "violates PodSecurity" in status_of(answer)["message"]
 
 
+@pytest.mark.parametrize("place", ["pod", "container", "ephemeral"])
+@pytest.mark.parametrize(
+    "profile", [{"type": "Localhost"}, {"type": "Localhost", "localhostProfile": ""}], ids=["none", "empty"]
+)
+async def test_local_profile_without_a_name_is_no_profile(server, place, profile):
+    """It is an error, and never means that there is nothing to confine the container (CVE-2023-2431)."""
+    for kind in ("seccompProfile", "appArmorProfile"):
+        context = {"securityContext": {kind: profile}}
+        container = {"name": "c", "image": "good:1", **(context if place == "container" else {})}
+        if place == "ephemeral":
+            await make_pod(server, "profiled")
+            patch = {"spec": {"ephemeralContainers": [{"name": "e", "image": "good:1", **context}]}}
+            path, headers = f"{HERE}/pods/profiled/ephemeralcontainers", {"Content-Type": STRATEGIC}
+            answer = await server.send("PATCH", path, patch, who=JANE, headers=headers)
+        else:
+            answer = await make_pod(server, "unnamed", containers=[container], **(context if place == "pod" else {}))
+        assert answer.status == 422, answer.body
+        assert "localhostProfile: Required value" in status_of(answer)["message"]
+
+
 # ── addresses ──
 
 
