@@ -30,6 +30,7 @@ from pinnace.controllers.node_lifecycle import NodeLifecycleController
 from pinnace.controllers.pod_gc import PodGC
 from pinnace.controllers.replicaset import ReplicaSetController
 from pinnace.controllers.replication import ReplicationManager
+from pinnace.controllers.resourcequota import ResourceQuotaController
 from pinnace.controllers.root_ca_cert_publisher import RootCACertPublisher
 from pinnace.controllers.serviceaccount import ServiceAccountController
 from pinnace.controllers.statefulset import StatefulSetController
@@ -65,6 +66,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     EndpointSliceController,
     EndpointsController,
     GarbageCollector,
+    ResourceQuotaController,
     ClusterRoleAggregationController,
     PVCProtectionController,
     PVProtectionController,
