@@ -42,8 +42,6 @@ async def server():
 async def test_right_to_a_namespace_reaches_no_cluster_scoped_kind(server, resource):
     """A path that puts such a kind into a namespace is no path, for a role that may do everything there (CVE-2019-11247)."""
     base = f"/apis/{resource.api_version}" if resource.group else "/api/v1"
-    if resource.plural == "namespaces":
-        return
     where = f"{base}/namespaces/default/{resource.plural}"
     for method, target in (
         ("GET", where),
@@ -55,6 +53,56 @@ async def test_right_to_a_namespace_reaches_no_cluster_scoped_kind(server, resou
     ):
         answer = await server.send(method, target, {} if method == "POST" else b"", who=JANE)
         assert answer.status in {403, 404, 405}, (method, target)
+
+
+NESTED = (
+    "namespaces/default/namespaces/victim",
+    "namespaces/default/%6eamespaces/victim",
+    "namespaces/default/namespaces/victim/status",
+    "namespaces/default/namespaces/victim/finalize",
+    "namespaces/default/namespaces",
+    "watch/namespaces/default/namespaces/victim",
+    "watch/namespaces/default/namespaces",
+    "namespaces/default/status/victim",
+)
+
+
+@pytest.mark.parametrize("path", NESTED)
+async def test_right_to_a_namespace_reaches_no_other_namespace(server, path):
+    """A namespace inside of a namespace is no path: whoever may do everything in one reads, makes and deletes no other."""
+    await server.send("POST", "/api/v1/namespaces", {"metadata": {"name": "victim"}})
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        body = (
+            {"metadata": {"name": "victim", "labels": {"taken": "yes"}}} if method in {"POST", "PUT", "PATCH"} else b""
+        )
+        headers = {"Content-Type": MERGE} if method == "PATCH" else {}
+        answer = await server.send(method, f"/api/v1/{path}", body, who=JANE, headers=headers)
+        assert answer.status in {404, 405}, (method, answer.body)
+    meta = status_of(await server.send("GET", "/api/v1/namespaces/victim"))["metadata"]
+    assert "taken" not in meta["labels"]
+    assert "deletionTimestamp" not in meta
+    assert (await server.send("GET", "/api/v1/namespaces/default", who=JANE)).status == 200
+
+
+async def test_paths_of_watches_are_for_watching(server):
+    """Nothing is made, deleted, evicted or run by them."""
+    where = "/api/v1/watch/namespaces/default"
+    for method, path in (
+        ("POST", "configmaps"),
+        ("DELETE", "configmaps"),
+        ("DELETE", "configmaps/a"),
+        ("PUT", "configmaps/a"),
+        ("PATCH", "configmaps/a"),
+        ("POST", "pods/a/eviction"),
+        ("GET", "pods/a/log"),
+        ("GET", "pods/a/exec"),
+        ("GET", "services/a/proxy"),
+        ("PUT", "pods/a/status"),
+    ):
+        body = {"metadata": {"name": "a"}} if method in {"POST", "PUT", "PATCH"} else b""
+        headers = {"Content-Type": MERGE} if method == "PATCH" else {}
+        answer = await server.send(method, f"{where}/{path}", body, headers=headers)
+        assert answer.status == (404 if path.count("/") > 1 else 405), (method, path)
 
 
 async def test_names_that_begin_alike_are_apart(server):

@@ -52,7 +52,8 @@ def find_resource(info: RequestInfo) -> Resource:
     resource = resources.by_path(info.group, info.version, info.resource)
     if resource is None or "//" in info.path:
         raise route_not_found()
-    if info.namespace and not resource.namespaced and resource.plural != "namespaces":
+    # A right to a namespace is a right to what lies in it; of all that does not, its path holds the namespace itself alone.
+    if info.namespace and not resource.namespaced and (resource.plural != "namespaces" or info.name != info.namespace):
         raise route_not_found()
     if resource.namespaced and not info.namespace and info.name:
         raise route_not_found()
@@ -67,6 +68,10 @@ def find_handler(resource: Resource, info: RequestInfo, method: str, specials: S
     Raises:
         ApiError: the path has no such subresource, or does not take the method.
     """
+    if info.legacy_watch and info.subresource:
+        raise route_not_found()
+    if info.legacy_watch and info.verb != "watch":
+        raise method_not_allowed()
     if info.subresource:
         part = resource.subresource(info.subresource)
         if part is None:
