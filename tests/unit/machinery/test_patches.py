@@ -139,6 +139,21 @@ def test_strategic_merge_refuses_directives_in_upstreams_words(patch, message):
         strategic.apply(pod({"name": "c"}), patch, list_keys(core_v1.Pod))
 
 
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param({"spec": {"containers": [{"name": ["c"]}]}}, id="list as the key"),
+        pytest.param({"spec": {"containers": [{"name": {}}, {"name": "c"}]}}, id="map as the key"),
+        pytest.param({"spec": {"containers": [{"name": "c", "$patch": ["delete"]}]}}, id="list as a directive"),
+        pytest.param({"metadata": {"finalizers": [["a"]]}}, id="list in a list of texts"),
+    ],
+)
+def test_strategic_merge_refuses_items_that_nothing_can_be_known_by(patch):
+    """What should tell items apart is a scalar; anything else is the patch's mistake."""
+    with pytest.raises((strategic.BadPatch, strategic.BadDirective)):
+        strategic.apply(pod({"name": "c"}) | {"metadata": {"finalizers": ["a"]}}, patch, list_keys(core_v1.Pod))
+
+
 def test_strategic_merge_of_primitives_and_maps():
     """Primitive lists become sets, items can be taken out, maps can be replaced whole."""
     schema = list_keys(core_v1.Pod)

@@ -14,6 +14,7 @@ DIRECTIVE = "$patch"
 RETAIN_KEYS = "$retainKeys"
 DELETE_FROM = "$deleteFromPrimitiveList/"
 SET_ORDER = "$setElementOrder/"
+_NO_SCALAR = "what the items of a merged list are known by is neither a map nor a list"
 _BAD_RETAIN_KEYS = "invalid patch format of retainKeys"
 
 
@@ -135,6 +136,8 @@ def _new_list(value: list[Any], merging: Merging, schema: Schema) -> list[Any]:
 def _merge_list(old: list[Any], patch: list[Any], merging: Merging, schema: Schema) -> list[Any]:
     if any(isinstance(item, dict) for item in [*old, *patch]):
         return _merge_maps(old, patch, merging.merge_key, schema)
+    if any(isinstance(item, list) for item in patch):
+        raise BadPatch(_NO_SCALAR)
     merged = [*old, *(item for item in dict.fromkeys(patch) if item not in old)]
     return _normalized(merged, patch, old, lambda item: item)
 
@@ -151,10 +154,12 @@ def _merge_maps(old: list[Any], patch: list[Any], key: str, schema: Schema) -> l
         directive = item.get(DIRECTIVE)
         if directive == "merge":
             raise BadDirective("merging lists cannot yet be specified in the patch")
-        if directive not in {None, "delete"}:
+        if directive not in (None, "delete"):  # noqa: PLR6201 - it may be anything, also what has no hash
             raise BadDirective(_unknown(item))
         if key not in item:
             raise BadDirective(f"map: {_go_map(item)} does not contain declared merge key: {key}")
+        if isinstance(item[key], dict | list):
+            raise BadPatch(_NO_SCALAR)
         at = _find(out, key, item[key])
         if directive == "delete":
             out = [entry for entry in out if not (isinstance(entry, dict) and entry.get(key) == item[key])]
