@@ -154,7 +154,8 @@ def _merge_maps(old: list[Any], patch: list[Any], key: str, schema: Schema) -> l
         directive = item.get(DIRECTIVE)
         if directive == "merge":
             raise BadDirective("merging lists cannot yet be specified in the patch")
-        if directive not in (None, "delete"):  # noqa: PLR6201 - it may be anything, also what has no hash
+        # It may be anything, also what has no hash.
+        if directive not in (None, "delete"):
             raise BadDirective(_unknown(item))
         if key not in item:
             raise BadDirective(f"map: {_go_map(item)} does not contain declared merge key: {key}")
