@@ -218,6 +218,26 @@ async def test_account_that_lists_its_secrets_binds_every_kind_of_container(serv
     assert "does not reference that secret" in status_of(answer)["message"]
 
 
+MIRROR = {"kubernetes.io/config.mirror": "x"}
+
+
+@pytest.mark.parametrize("part", ["", "/status", "/ephemeralcontainers", "/resize"])
+async def test_running_pod_becomes_no_mirror(server, part):
+    """By no path does a pod get the annotation of those that policies leave alone since a node made them, nor labels by one that is for a part of it."""
+    answer = await make_pod(server, "plain", nodeName="n9")
+    assert answer.status in {201, 409}
+    changes = {
+        "metadata": {
+            "annotations": MIRROR,
+            "labels": {"taken": "yes"} if part in {"/ephemeralcontainers", "/resize"} else {},
+        }
+    }
+    answer = await server.send("PATCH", f"{HERE}/pods/plain{part}", changes, who=JANE, headers={"Content-Type": MERGE})
+    assert answer.status in {200, 422}
+    meta = status_of(await server.send("GET", f"{HERE}/pods/plain"))["metadata"]
+    assert {"annotations", "labels"}.isdisjoint(meta)
+
+
 async def test_restricted_namespace_binds_containers_that_come_later(server):
     """PodSecurity looks at ephemeral containers as at any other, and the way of a workload makes no way around it."""
     labels = {"pod-security.kubernetes.io/enforce": "baseline"}

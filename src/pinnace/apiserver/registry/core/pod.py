@@ -10,6 +10,7 @@ from pinnace.apiserver.registry.core.pod_label_keys import with_label_keys
 from pinnace.apiserver.registry.core.pod_warnings import pod_warnings
 from pinnace.apiserver.registry.core.validation import annotations, pod_spec, pod_update
 from pinnace.apiserver.registry.core.validation.annotations import APPARMOR
+from pinnace.apiserver.registry.metadata import kept_for_status
 from pinnace.apiserver.registry.strategy import (
     Context,
     Part,
@@ -125,10 +126,10 @@ def _prepare_status(ctx: Context, new: Pod, old: Pod) -> Pod:  # noqa: ARG001
 
 
 def _only(part: Callable[[PodSpec, PodSpec], PodSpec]) -> Callable[[Context, Pod, Pod], Pod]:
-    """Return the preparation of a path that writes one part of the spec."""
+    """Return the preparation of a path that writes one part of the spec, and neither labels nor annotations."""
 
     def prepare(ctx: Context, new: Pod, old: Pod) -> Pod:  # noqa: ARG001
-        return replace(new, spec=part(new.spec, old.spec), status=old.status)
+        return replace(kept_for_status(new, old), spec=part(new.spec, old.spec), status=old.status)
 
     return prepare
 
