@@ -166,6 +166,22 @@ async def test_what_is_no_request_is_refused(wire, raw):
     assert wire.seen == []
 
 
+@pytest.mark.parametrize(
+    "name", ["Authorization: Bearer", "Impersonate-User:", "Impersonate-Extra-a:", "User-Agent:", "Accept:", "X:"]
+)
+@pytest.mark.parametrize(
+    "value", [b"\xff\xfe", b"a\xc3", b"\xed\xa0\x80", b"\xc0\xaf"], ids=["bytes", "half", "surrogate", "overlong"]
+)
+async def test_field_that_is_no_text_is_refused(wire, name, value):
+    """Go takes any byte; here whoever sends one that is no UTF-8 is told so, before it can be a name, a token or a line of a log."""
+    credential = b"" if name.startswith("Authorization") else TOKEN
+    codes, _ = await wire.exchange(
+        b"GET /version HTTP/1.1\r\n" + HOST + credential + name.encode() + b" " + value + b"\r\n\r\n"
+    )
+    assert codes == [400]
+    assert wire.seen == []
+
+
 async def test_version_that_is_not_spoken_is_refused(wire):
     """HTTP/2 in the words of HTTP/1 gets the code that says so."""
     codes, _ = await wire.exchange(b"GET /healthz HTTP/2.0\r\n" + HOST + b"\r\n")

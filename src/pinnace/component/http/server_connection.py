@@ -353,12 +353,26 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _refusal(message: RawRequestMessage) -> bytes | None:
-    """Return what answers a version that is not spoken, or an expectation that cannot be met; the parser lets both through."""
+    """Return what answers fields that are no text, a version that is not spoken, or an expectation that cannot be met.
+
+    The parser lets all of them through.
+    """
+    if not all(value.isascii() or _is_text(value) for _, value in message.raw_headers):
+        return _MALFORMED
     if message.version.major != 1:
         return _MALFORMED if message.version.major < 1 else _OTHER_VERSION
     if message.headers.get(hdrs.EXPECT, _CONTINUE).lower() != _CONTINUE:
         return _OTHER_EXPECTATION
     return None
+
+
+def _is_text(value: bytes) -> bool:
+    """Tell whether a field's value is UTF-8; what is not could be put into no answer, log or object."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _body(line: Line, message: RawRequestMessage, payload: StreamReader) -> bytes | AsyncIterator[bytes]:
