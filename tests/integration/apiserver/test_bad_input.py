@@ -221,6 +221,11 @@ async def test_question_that_is_wrong_is_refused_in_upstreams_words(call, target
         pytest.param(b"[]", MERGE, BAD, "error decoding patch: json: cannot unmarshal array into Go value of type map", id="merge-array"),
         pytest.param(b'{"data":5}', MERGE, INVALID, ' "" is invalid: patch: Invalid value: ', id="merge-type"),
         pytest.param(b"{}", JSON_PATCH, BAD, "error decoding patch: json: cannot unmarshal object into Go value", id="json-map"),
+        pytest.param(
+            b'[{"op":"add","path":"","value":"x"}]', JSON_PATCH, INVALID,
+            ' "" is invalid: patch: Invalid value: "\\"x\\"": couldn\'t get version/kind; json parse error: json: cannot unmarshal string', id="json-text",
+        ),
+        pytest.param(b'[{"op":"replace","path":"","value":null}]', JSON_PATCH, INVALID, ' "" is invalid: patch: Invalid value: "null": ', id="json-null"),
         pytest.param(b'[{"op":"nope"}]', JSON_PATCH, INVALID, "the server rejected our request due to an error", id="json-op"),
         pytest.param(b'[{"op":"test","path":"/kind","value":1}]', JSON_PATCH, INVALID, "the server rejected our request", id="json-test"),
         pytest.param(

@@ -174,12 +174,7 @@ def _parse(data: bytes, kind: str, media: str) -> tuple[Any, list[str]]:
         if media == JSON:
             parsed = json_codec.parse(data)
             if not isinstance(parsed.tree, dict):
-                word = "array" if isinstance(parsed.tree, list) else _word(parsed.tree)
-                raise BadRequest(
-                    f"{prefix}couldn't get version/kind; json parse error: json: cannot unmarshal {word} into Go value "
-                    'of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
-                    f'Kind string "json:\\"kind,omitempty\\"" }} ({_shown(data)})'
-                )
+                raise BadRequest(f"{prefix}{no_type(parsed.tree)} ({_shown(data)})")
         else:
             parsed = yaml_codec.parse(data)
             if not isinstance(parsed.tree, dict):
@@ -194,9 +189,19 @@ def _parse(data: bytes, kind: str, media: str) -> tuple[Any, list[str]]:
 _NOT_A_MAP = "couldn't get version/kind; json parse error: a mapping is needed"
 
 
+def no_type(tree: Any) -> str:
+    """Say in upstream's words that a tree which is no map has no kind."""
+    return (
+        f"couldn't get version/kind; json parse error: json: cannot unmarshal {_word(tree)} into Go value of type struct {{ "
+        'APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+    )
+
+
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
+    if isinstance(value, list):
+        return "array"
     return "number" if isinstance(value, int | float) else "string"
 
 

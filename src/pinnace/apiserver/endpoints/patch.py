@@ -233,7 +233,10 @@ def apply_patch(kind: PatchType, tree: Any, data: bytes, cls: type[Struct]) -> A
 
 
 def _check_identity(scope: Scope, tree: Any) -> None:
-    """Refuse a patch that turns the object into one of another kind."""
+    """Refuse a patch that turns the object into one of another kind, or into none."""
+    if not isinstance(tree, dict):
+        shown = msgspec.json.encode(tree).decode()
+        raise _invalid_patch(shown, "Object 'Kind' is missing in 'null'" if tree is None else bodies.no_type(tree))
     kind, version = tree.get("kind"), tree.get("apiVersion")
     if kind != scope.kind or version != scope.resource.api_version:
         detail = f'no kind "{kind}" is registered for version "{version}"'
