@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from pinnace.client.kubeconfig import Access, access
 from pinnace.cluster.paths import ClusterPaths, default_data_dir
+from pinnace.component.kubeconfig import Access, access
 
 MANIFESTS = ("mypod-with-env-var.yaml", "mypod-with-ports.yml", "mypod-with-hostnetwork.yml")
 PODS = "/api/v1/namespaces/default/pods"

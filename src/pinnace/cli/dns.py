@@ -8,8 +8,8 @@ import uvloop
 
 from pinnace.cli.options import fail
 from pinnace.client import Client, HttpTransport
-from pinnace.client.kubeconfig import Access, KubeconfigError, access
 from pinnace.component.clock import RealClock
+from pinnace.component.kubeconfig import Access, KubeconfigError, access
 from pinnace.component.logging import configure
 from pinnace.component.signals import handle_termination
 from pinnace.network.dns.app import DnsConfig, dns_server

@@ -8,7 +8,6 @@ import click
 
 from pinnace.cli.options import cluster_options, fail, paths_of
 from pinnace.cli.process import ServerFailed, stop
-from pinnace.client.kubeconfig import KubeconfigError, forget, user_file
 from pinnace.cluster.cluster_dns import DnsFiles, stop_dns
 from pinnace.cluster.cni import pod_network
 from pinnace.cluster.containerd import Containerd
@@ -16,6 +15,7 @@ from pinnace.cluster.containerd_cleanup import remove, stop_containers
 from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.component.clock import RealClock
+from pinnace.component.kubeconfig import KubeconfigError, forget, user_file
 
 
 @click.command()

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pinnace.cli.options import cluster_options, fail, paths_of
-from pinnace.client.kubeconfig import KubeconfigError, access, merge, user_file
+from pinnace.component.kubeconfig import KubeconfigError, access, merge, user_file
 
 
 @click.command()

@@ -9,6 +9,7 @@ from pinnace.cli.process import ServerFailed, answering_state, start
 from pinnace.cluster.paths import ForeignFolder
 from pinnace.cluster.ports import API_PORT, free_port
 from pinnace.cluster.server_state import ClusterError, ServerState
+from pinnace.component.kubeconfig import KubeconfigError, access, merge, user_file
 
 
 @click.command()
@@ -52,8 +53,6 @@ def _running_or_started(serving: Serving) -> tuple[ServerState, str]:
 
 def _into_kubeconfig(serving: Serving, *, use: bool) -> str:
     """Tell where the way in is: in the user's kubeconfig, or beside it if that cannot be read or written."""
-    from pinnace.client.kubeconfig import KubeconfigError, access, merge, user_file  # noqa: PLC0415 - as late as it is needed
-
     own = serving.paths.admin_kubeconfig
     try:
         merge(user_file(), serving.name, access(own), use=use)

@@ -8,9 +8,9 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Protocol
 
-from pinnace.client.kubeconfig import Access
 from pinnace.component.http import Connection, Handler, Headers, Request, Response, UserInfo
 from pinnace.component.http.client import HttpClient
+from pinnace.component.kubeconfig import Access
 from pinnace.component.tls import KeyPair, client_context
 
 

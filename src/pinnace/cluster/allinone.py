@@ -1,6 +1,6 @@
 """All components of a cluster in one process and one event loop, each in a block inside the one it needs.
 
-    lock ▷ store ▷ API server ▷ listening socket ▷ informers ▷ controllers, scheduler ▷ this machine's node
+    lock ▷ store ▷ API server ▷ listening socket ▷ controllers ▷ this machine's node ▷ scheduler
 
 Shutdown is the reverse, by the nesting alone. The components reach the API server in process, each under an identity of its own.
 """
@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Never
 
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.streaming import HttpsKubelets, InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InformerFactory, InProcessTransport
-from pinnace.client.kubeconfig import Access, tree, write
 from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cni import free_range, pod_network
 from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
@@ -35,10 +36,10 @@ from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.http.server import serve
 from pinnace.component.identity import Identity
+from pinnace.component.kubeconfig import Access, tree, write
 from pinnace.component.lifecycle import restarting, running
 from pinnace.component.metrics import Metrics
 from pinnace.controllers.manager import ControllerManager
-from pinnace.scheduler import Scheduler, default_profile
 from pinnace.store.compaction import compact_regularly
 from pinnace.store.interface import Store
 from pinnace.store.memory import open_memory
@@ -106,11 +107,12 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                         kubelets.update(node.kubelets)
                         yield
 
-                components = partial(_components, config, server.handle, clock, pki, store, metrics)
+                controllers = partial(_controllers, config, server.handle, clock, pki, store, metrics)
                 async with (
                     running("certificate renewal", certificates.run),
-                    restarting("controllers and scheduler", components, clock),
+                    restarting("controllers", controllers, clock),
                     restarting("node", be_a_node, clock),
+                    restarting("scheduler", partial(_scheduler, config, server.handle, clock), clock),
                 ):
                     with announced(paths, ServerState(os.getpid(), url, version, node.name, node.note)):
                         yield url
@@ -150,7 +152,7 @@ async def _listening(
 
 
 @asynccontextmanager
-async def _components(
+async def _controllers(
     config: ClusterConfig, handler: Handler, clock: Clock, pki: ClusterPki, store: Store, metrics: Metrics
 ) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
@@ -166,20 +168,33 @@ async def _components(
                 metrics=metrics,
             )
             tasks.append(group.create_task(manager.run(), name="controller manager"))
-        if config.with_scheduler:
-            client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")), user_agent="kube-scheduler")
-            informers = InformerFactory(client, clock)
-            source = random.Random()  # noqa: S311 - which of equally good nodes is no secret
-            scheduler = Scheduler(client, informers, clock, default_profile(client), source=source)
-            tasks += [
-                group.create_task(informers.run(), name="scheduler informers"),
-                group.create_task(scheduler.run(), name="scheduler"),
-            ]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
+
+
+@asynccontextmanager
+async def _scheduler(config: ClusterConfig, handler: Handler, clock: Clock) -> AsyncIterator[None]:
+    if not config.with_scheduler:
+        yield
+        return
+
+    async def run() -> Never:
+        # A cluster is ready before it has pods to place, and numpy takes a tenth of a second to import.
+        scheduling = await asyncio.to_thread(import_module, "pinnace.scheduler")
+        client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")), user_agent="kube-scheduler")
+        informers = InformerFactory(client, clock)
+        source = random.Random()  # noqa: S311 - which of equally good nodes is no secret
+        profile = scheduling.default_profile(client)
+        scheduler = scheduling.Scheduler(client, informers, clock, profile, source=source)
+        async with running("scheduler informers", informers.run):
+            await scheduler.run()
+        raise AssertionError("a scheduler ends by cancellation")
+
+    async with running("scheduler", run):
+        yield
 
 
 def _advertised(config: ClusterConfig) -> str:

@@ -18,11 +18,11 @@ from pinnace.api.discovery_v1 import Endpoint, EndpointConditions, EndpointPort,
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.api.rbac_v1 import ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject
 from pinnace.client import Client
-from pinnace.client.kubeconfig import Access, KubeconfigError, access, tree, write
 from pinnace.cluster.detached import Detached
 from pinnace.cluster.pki import ClusterPki
 from pinnace.cluster.ports import free_port
 from pinnace.component.clock import Clock
+from pinnace.component.kubeconfig import Access, KubeconfigError, access, tree, write
 from pinnace.component.tls import CertificateError, certificate_facts
 from pinnace.machinery.errors import AlreadyExists, NotFound
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pinnace.client.kubeconfig import KubeconfigError, load, user_file
 from pinnace.cluster.containerd_config import (
     CAP_SYS_RESOURCE,
     CNI_BIN_DIRS,
@@ -30,6 +29,7 @@ from pinnace.cluster.local_images import is_static
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.ports import API_PORT, KUBELET_PORT, free_port
 from pinnace.cluster.server_state import running_state
+from pinnace.component.kubeconfig import KubeconfigError, load, user_file
 
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 # Upstream's thresholds: with less of the disk free, the node refuses pods and evicts those it has.

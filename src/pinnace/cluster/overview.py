@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pinnace.api.core_v1 import Node
 from pinnace.client import Client, HttpTransport
-from pinnace.client.kubeconfig import KubeconfigError, access
 from pinnace.cluster.cluster_dns import DnsFiles
 from pinnace.cluster.config import DNS_ADDRESS
 from pinnace.cluster.containerd_config import ContainerdPaths
@@ -20,6 +19,7 @@ from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.server_state import ServerState, is_locked, running_state
 from pinnace.component.clock import Clock
 from pinnace.component.http.errors import HttpError
+from pinnace.component.kubeconfig import KubeconfigError, access
 from pinnace.machinery.errors import ApiError
 
 _ROLE = "node-role.kubernetes.io/"

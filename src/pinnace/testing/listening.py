@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Never
 
-from pinnace.client.kubeconfig import Access, tree, write
 from pinnace.component.clock import RealClock, VirtualClock
 from pinnace.component.http import Handler
 from pinnace.component.http.server import serve
+from pinnace.component.kubeconfig import Access, tree, write
 from pinnace.component.lifecycle import running
 from pinnace.component.tls import CA_LIFETIME_SECONDS, CertificateAuthority, server_context
 

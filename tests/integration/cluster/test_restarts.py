@@ -10,13 +10,13 @@ from pinnace import VERSION
 from pinnace.api.core_v1 import Container, Pod, PodSpec
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.client import Client, HttpTransport
-from pinnace.client.kubeconfig import access
 from pinnace.cluster.allinone import cluster
 from pinnace.cluster.config import ClusterConfig, RuntimeKind, StoreKind
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.component import lifecycle
 from pinnace.component.clock import RealClock
 from pinnace.component.identity import system_identity
+from pinnace.component.kubeconfig import access
 from pinnace.kubelet import Kubelet
 from pinnace.scheduler import Scheduler
 
