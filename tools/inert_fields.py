@@ -74,7 +74,6 @@ INERT = {
     ("SecurityContext", "windowsOptions"): "nodes run Linux",
     ("PodSecurityContext", "windowsOptions"): "nodes run Linux",
     ("NodeSpec", "configSource"): "removed upstream",
-    ("PodDisruptionBudget", "spec"): "no controller counts what a budget allows; evictions ask its status",
     ("ResourceSlice", "spec"): "no devices are handed out",
     ("VolumeAttachment", "spec"): "no driver",
 }
@@ -89,6 +88,8 @@ SETTLED = {
     ("ServiceSpec", "ipFamilyPolicy"): "decided with the addresses that a Service gets",
     ("ServiceSpec", "loadBalancerIP"): "read by load balancers' controllers",
     ("ServiceSpec", "loadBalancerClass"): "read by load balancers' controllers",
+    ("ResourceQuotaSpec", "scopes"): "asked by admission and its controller for what is within",
+    ("ResourceQuotaSpec", "scopeSelector"): "asked by admission and its controller for what is within",
     ("RoleRef", "apiGroup"): "has one value",
     ("Subject", "apiGroup"): "follows from the kind",
     ("RuntimeClass", "handler"): "named when a sandbox is made",
