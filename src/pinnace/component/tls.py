@@ -227,7 +227,8 @@ def certificate_facts(certificate: bytes) -> CertificateFacts:
     if len(uids) > 1 or "" in uids:
         raise CertificateError("the subject must have one uid at most, and not an empty one")
     return CertificateFacts(
-        common_name=common_names[0] if common_names else "",
+        # Of several the last, as Go reads them: whoever signed has looked at that one.
+        common_name=common_names[-1] if common_names else "",
         organizations=_texts(subject, NameOID.ORGANIZATION_NAME),
         not_before=loaded.not_valid_before_utc.timestamp(),
         not_after=loaded.not_valid_after_utc.timestamp(),

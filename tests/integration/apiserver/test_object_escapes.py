@@ -125,6 +125,32 @@ async def test_request_for_masters_is_refused_however_it_is_wrapped(server, pem,
     assert answer.status == code, answer.body
 
 
+@pytest.mark.parametrize("signer", [KUBELET_CLIENT, "kubernetes.io/kubelet-serving"])
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        pytest.param(["system:node:n1"], 201, id="its own"),
+        pytest.param(["system:node:n2"], 403, id="another's"),
+        pytest.param(["admin"], 403, id="an administrator's"),
+        pytest.param(["system:node:n1", "system:node:n2"], 403, id="its own and another's"),
+        pytest.param([], 403, id="nobody's"),
+    ],
+)
+async def test_node_asks_for_certificates_of_its_own_name(server, signer, names, code):
+    """Of the signers for nodes, under whose name it could act or serve; a second common name is another's for who reads the last."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    parts = [(NameOID.ORGANIZATION_NAME, "system:nodes"), *((NameOID.COMMON_NAME, name) for name in names)]
+    subject = x509.Name([x509.NameAttribute(oid, text) for oid, text in parts])
+    pem = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    text = base64.b64encode(pem.public_bytes(serialization.Encoding.PEM)).decode()
+    usage = "server auth" if signer.endswith("serving") else "client auth"
+    spec = {"request": text, "signerName": signer, "usages": ["digital signature", usage]}
+    answer = await server.send("POST", CSRS, {"metadata": {"generateName": "n-"}, "spec": spec}, who=NODE)
+    assert answer.status == code, answer.body
+    if code == 403:
+        assert "can only create a node CSR with CN=system:node:n1" in status_of(answer)["message"]
+
+
 @pytest.mark.parametrize("signer", [CLIENT, KUBELET_CLIENT, "kubernetes.io/kubelet-serving"])
 async def test_request_does_not_approve_itself(server, signer):
     """Who asks is who was authenticated, and neither the asking nor the right to the path approves or issues: that takes the signer's."""

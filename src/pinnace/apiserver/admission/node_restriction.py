@@ -7,9 +7,11 @@ pod is bound, which labels a Node carries, who owns what (CVE-2025-5187, CVE-202
 
 from typing import Any
 
+from cryptography.x509.oid import NameOID
 from msgspec.structs import replace
 
 from pinnace.api.authentication_v1 import TokenRequest
+from pinnace.api.certificates_v1 import CertificateSigningRequest
 from pinnace.api.core_v1 import Node, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod
 from pinnace.api.meta_v1 import ObjectMeta, OwnerReference
 from pinnace.apiserver.admission import mountable_secrets
@@ -18,17 +20,21 @@ from pinnace.apiserver.admission.node_labels import forbidden_labels
 from pinnace.apiserver.admission.service_account import MIRROR_ANNOTATION
 from pinnace.apiserver.admission.token_audiences import check_audiences
 from pinnace.apiserver.authorization.interface import Authorizer
+from pinnace.apiserver.registry.certificates.pem import parse_request
 from pinnace.machinery import errors
 
 _USER_PREFIX = "system:node:"
 _GROUP = "system:nodes"
 _LEASE_NAMESPACE = "kube-node-lease"
+# Those who sign for nodes.
+_KUBELET_SIGNERS = frozenset({"kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"})
 _GUARDED = frozenset({
     ("", "pods"),
     ("", "nodes"),
     ("", "persistentvolumeclaims"),
     ("", "serviceaccounts"),
     ("coordination.k8s.io", "leases"),
+    ("certificates.k8s.io", "certificatesigningrequests"),
     ("storage.k8s.io", "csinodes"),
     ("resource.k8s.io", "resourceslices"),
 })
@@ -61,6 +67,8 @@ class NodeRestriction(Plugin):
                 _check_claim(attributes, obj, old, node)
             case "serviceaccounts" if attributes.subresource == "token":
                 await self._check_token(attributes, obj, node)
+            case "certificatesigningrequests" if attributes.operation == CREATE:
+                _check_certificate_request(attributes, obj, node)
             case "leases":
                 _check_lease(attributes, obj, node)
             case "csinodes" if _name(attributes, obj) != node:
@@ -247,6 +255,19 @@ def _check_lease(attributes: Attributes, obj: Any, node: str) -> None:
         raise attributes.refuse(text, obj)
     if _name(attributes, obj) != node:
         raise attributes.refuse("can only access node lease with the same name as the requesting node", obj)
+
+
+def _check_certificate_request(attributes: Attributes, request: CertificateSigningRequest, node: str) -> None:
+    if request.spec.signer_name not in _KUBELET_SIGNERS:
+        return
+    try:
+        subject = parse_request(request.spec.request).subject
+    except ValueError as error:
+        raise attributes.refuse(f"unable to parse csr: {error}", request) from error
+    names = [name.value for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    # The last is the one that counts, and an honest request has no other.
+    if set(names) != {_USER_PREFIX + node}:
+        raise attributes.refuse(f"can only create a node CSR with CN={_USER_PREFIX}{node}", request)
 
 
 def _check_slice(attributes: Attributes, obj: Any, old: Any, node: str) -> None:
