@@ -59,7 +59,9 @@ class RequestMetrics:
         count = self._counts.get(key)
         if count is None:
             count = self._counting(info, code, dry_run=dry)
-            if resources.by_path(info.group, info.version, info.resource) is not None:
+            # Clients choose the words; only those that are served are finite.
+            resource = resources.by_path(info.group, info.version, info.resource)
+            if resource is not None and (not info.subresource or resource.subresource(info.subresource) is not None):
                 self._counts[key] = count
         count(seconds, size)
 

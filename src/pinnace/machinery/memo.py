@@ -9,7 +9,7 @@ What is read out of a text that clients send (a selector, a path, a query) is re
 again and again, and nobody can fill the memory with long ones.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache, wraps
 from threading import Lock
 from typing import Concatenate, Generic, ParamSpec, TypeVar
@@ -22,6 +22,8 @@ R = TypeVar("R")
 LIMIT = 512
 # Texts remembered for one function, and characters of one: half a megabyte at most.
 TEXTS_LIMIT, TEXT_LIMIT_CHARACTERS = 1024, 512
+# Characters of a key that is made of a request's user and place: enough for dozens of groups, few enough for ten thousand keys.
+KEY_LIMIT_CHARACTERS = 2048
 
 
 class Memo(Generic[V, R]):
@@ -48,6 +50,12 @@ class Memo(Generic[V, R]):
                 del self._known[next(iter(self._known))]
             self._known[key] = (value, result)
         return result
+
+
+def is_short(key: Iterable[str | tuple[str, ...]]) -> bool:
+    """Tell whether a key of texts, and tuples of texts, may be remembered: clients choose them, as long as a request may be."""
+    characters = sum(len(part) if isinstance(part, str) else sum(map(len, part)) for part in key)
+    return characters <= KEY_LIMIT_CHARACTERS
 
 
 def remember_short(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:

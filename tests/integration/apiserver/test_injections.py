@@ -220,3 +220,36 @@ async def test_no_other_site_is_let_in(server, origin):
     for method in ("OPTIONS", "GET", "POST"):
         answer = await server.send(method, MAPS, headers=fields)
         assert not any(name.lower().startswith("access-control") for name in answer.headers)
+
+
+@pytest.mark.parametrize("who", [None, JANE], ids=["anonymous", "jane"])
+async def test_made_up_places_fill_no_memory(server, who):
+    """What is remembered of requests is so much and no more, whatever paths, groups, verbs and parts of objects clients make up (CVE-2020-8552)."""
+    whole = server.handle.__self__
+    caches = (whole._counted._counts, whole._flow_control._flows, whole.authorizer._authorizers[-1]._answers)
+    for number in range(300):
+        for path in (
+            f"/{number}",
+            f"/apis/g{number}/v1/x",
+            f"/api/v1/namespaces/default/pods/p/part{number}",
+            f"/api/v1/r{number}",
+        ):
+            assert (await server.send("GET", path, who=who)).status in {403, 404}
+            assert (await server.send(f"VERB{number}", path, who=who)).status in {403, 404, 405}
+    assert len(caches[0]) < 100
+    for path in (
+        f"/{'x' * 100_000}",
+        f"/api/v1/namespaces/{'x' * 100_000}/pods",
+        f"/api/v1/namespaces/default/pods/p/{'x' * 100_000}",
+    ):
+        assert (await server.send("GET", path, who=who)).status in {403, 404}
+    review = {
+        "spec": {
+            "user": "u" * 100_000,
+            "groups": ["g" * 100_000],
+            "resourceAttributes": {"verb": "v" * 100_000, "resource": "r"},
+        }
+    }
+    assert (await server.send("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)).status == 201
+    for cache in caches:
+        assert not any(len(repr(key)) > 10_000 for key in cache)

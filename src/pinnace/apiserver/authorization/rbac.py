@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pinnace.apiserver.authorization.interface import NO_OPINION, Attributes, Authorizer, Decision, Verdict
 from pinnace.apiserver.authorization.roles import Granted, Roles
 from pinnace.apiserver.authorization.rules import allows_path, allows_resource
+from pinnace.machinery.memo import is_short
 
 # Decisions that are remembered; clients choose paths and namespaces, so there has to be an end.
 _REMEMBERED = 16_384
@@ -36,7 +37,7 @@ class RbacAuthorizer(Authorizer):
             self._granted.clear()
         user = attributes.user
         if attributes.is_resource:
-            key: tuple[object, ...] = (
+            key: tuple[str | tuple[str, ...], ...] = (
                 user.name,
                 user.groups,
                 attributes.verb,
@@ -49,7 +50,9 @@ class RbacAuthorizer(Authorizer):
             key = (user.name, user.groups, attributes.verb, attributes.path)
         answer = self._answers.get(key)
         if answer is None:
-            answer = self._answers[key] = self._decide(attributes)
+            answer = self._decide(attributes)
+            if is_short(key):
+                self._answers[key] = answer
         for names, verdict in answer.by_name:
             if attributes.name in names:
                 return verdict
@@ -80,8 +83,10 @@ class RbacAuthorizer(Authorizer):
 
     def _rules(self, attributes: Attributes) -> Granted:
         user, namespace = attributes.user, attributes.namespace if attributes.is_resource else ""
-        key = (user.name, user.groups, namespace)
+        key: tuple[str | tuple[str, ...], ...] = (user.name, user.groups, namespace)
         granted = self._granted.get(key)
         if granted is None:
-            granted = self._granted[key] = self._roles.rules_for(user, namespace)
+            granted = self._roles.rules_for(user, namespace)
+            if is_short(key):
+                self._granted[key] = granted
         return granted

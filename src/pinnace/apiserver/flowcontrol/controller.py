@@ -18,6 +18,7 @@ from pinnace.apiserver.flowcontrol.priority_level import PriorityLevel, Rejected
 from pinnace.apiserver.flowcontrol.seats import Seats, limits_of
 from pinnace.component.clock import Clock
 from pinnace.component.http import UserInfo
+from pinnace.machinery.memo import is_short
 
 # Classifications that are remembered: paths and users are the clients' to make up, so there has to be an end.
 _REMEMBERED = 10_000
@@ -95,7 +96,9 @@ class FlowControl:
         except KeyError:
             if len(self._flows) >= _REMEMBERED:
                 self._flows.clear()
-            flow = self._flows[key] = self._classified(info, user)
+            flow = self._classified(info, user)
+            if is_short(key):
+                self._flows[key] = flow
             return flow
 
     async def seat(self, flow: Flow, width: int) -> None:
