@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from tests.support.bad_input import ROOT, bad_input_server, status_of
 
-from pinnace.apiserver.streaming import HttpsKubelets, InProcessKubelets, streaming_handlers
+from pinnace.apiserver.streaming import HttpsKubelets, InProcessKubelets, kubelets, streaming_handlers
 from pinnace.client import Client, InProcessTransport
 from pinnace.cluster.kubelet_access import grant_kubelet_access
 from pinnace.cluster.pki import load_or_create
@@ -78,13 +78,13 @@ async def world(tmp_path_factory):
         options = parse_options(request)
         return options if isinstance(options, Response) else await serve_remote_command(request, options, cat)
 
-    https = HttpsKubelets(client_context(ca, pki.kubelet_client))
-    kubelets = InProcessKubelets({"n2": kubelet}.get, https)
+    https = found.https = HttpsKubelets(client_context(ca, pki.kubelet_client))
+    both = InProcessKubelets({"n2": kubelet}.get, https)
     tls = server_context(pki.server, ca)
     backend = await asyncio.start_server(found.scripted.serve, "127.0.0.1", 0, ssl=tls)
     found.scripted.port = backend.sockets[0].getsockname()[1]
     async with (
-        bad_input_server(specials=streaming_handlers(kubelets), tokens=TOKENS) as server,
+        bad_input_server(specials=streaming_handlers(both), tokens=TOKENS) as server,
         serve(server.handle, "127.0.0.1", 0, ssl_context=tls, clock=clock) as listening,
     ):
         found.server, found.port = server, listening.port
@@ -242,6 +242,15 @@ async def test_node_at_an_address_of_another_is_not_believed(world):
         answer = await world.server.send("GET", f"/api/v1/nodes/{name}/proxy/pods", who=JANE)
         assert answer.status == 500, answer.body
         assert world.scripted.heads == []
+
+
+async def test_node_that_moves_again_and_again_keeps_no_connections(world, monkeypatch):
+    """A node changes its address as often as it likes; the server keeps connections to so many kubelets, and no more."""
+    monkeypatch.setattr(kubelets, "_CLIENTS_LIMIT", 3)
+    for number in range(6):
+        await make_node(world.server, "mover", "127.0.0.1", 1 + number)
+        assert (await world.server.send("GET", "/api/v1/nodes/mover/proxy/pods", who=JANE)).status == 500
+    assert len(world.https._clients) == 3
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,23 @@ async def test_no_way_of_writing_a_role_gives_more(server, writer, method, path,
     assert "is attempting to grant RBAC permissions not currently held" in status_of(answer)["message"]
 
 
+async def test_right_to_change_makes_nothing(server):
+    """An apply or an update of what is not there makes it, and takes the right to create besides."""
+    rules = [
+        {"verbs": ["patch", "update"], "apiGroups": ["", "coordination.k8s.io"], "resources": ["configmaps", "leases"]}
+    ]
+    await server.send("POST", f"{RBAC}/namespaces/default/roles", {"metadata": {"name": "change"}, "rules": rules})
+    await bind(server, "change", "Role", "carl", "default")
+    carl = UserInfo("carl", groups=("system:authenticated",))
+    await server.send("POST", f"{HERE}/configmaps", {"metadata": {"name": "there"}})
+    for name, code in (("there", 200), ("new", 403)):
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+        target = f"{HERE}/configmaps/{name}?fieldManager=m"
+        assert (await server.send("PATCH", target, body, who=carl, headers={"Content-Type": APPLY})).status == code
+    lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/new"
+    assert (await server.send("PUT", lease, {"metadata": {"name": "new"}}, who=carl)).status == 403
+
+
 async def test_subjects_of_a_binding_are_not_widened_by_who_lacks_its_role(server):
     """Who may patch bindings adds nobody, also not themselves, to one whose role is more than theirs."""
     rules = [

@@ -34,6 +34,8 @@ ADDRESS_TYPES = ("InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Host
 # Characters by which a node could make another URL of its address.
 _OTHER_IN_URLS = frozenset("@/?#[]\\ ")
 _CONNECT_SECONDS = 5.0
+# Kubelets to whom connections are kept: more than a cluster has nodes.
+_CLIENTS_LIMIT = 8192
 # Headers that belong to one connection; not passed on, unless the connection is to be upgraded.
 _HOP_BY_HOP = (
     "Connection",
@@ -100,7 +102,7 @@ class HttpsKubelets(Kubelets):
         self._clients: dict[str, HttpClient] = {}
 
     async def forward(self, node: Node, request: Request) -> Response | Upgrade:
-        return await forward_to(self._client(kubelet_url(node)), request)
+        return await forward_to(await self._client(kubelet_url(node)), request)
 
     async def close(self) -> None:
         """Close kept connections."""
@@ -108,11 +110,14 @@ class HttpsKubelets(Kubelets):
             await client.close()
         self._clients.clear()
 
-    def _client(self, url: str) -> HttpClient:
-        client = self._clients.get(url)
+    async def _client(self, url: str) -> HttpClient:
+        client = self._clients.pop(url, None)
         if client is None:
-            limits = ClientLimits(connect_seconds=_CONNECT_SECONDS)
-            client = self._clients[url] = HttpClient(url, self._ssl, limits=limits)
+            # A node says where it is, and may say so anew again and again: whoever was called least lately gives way.
+            while len(self._clients) >= _CLIENTS_LIMIT:
+                await self._clients.pop(next(iter(self._clients))).close()
+            client = HttpClient(url, self._ssl, limits=ClientLimits(connect_seconds=_CONNECT_SECONDS))
+        self._clients[url] = client
         return client
 
 

@@ -318,6 +318,18 @@ async def test_certificate_may_say_a_uid():
         )
 
 
+async def test_last_common_name_is_the_user():
+    """As Go reads it: whoever approved a request has looked at that one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in ("admin", "jane")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(names).sign(key, hashes.SHA256())
+    pem = CertificateAuthority.create("ca", ISSUED).sign_request(
+        request.public_bytes(Encoding.PEM), [ExtendedKeyUsageOID.CLIENT_AUTH], ISSUED, lifetime_seconds=3600
+    )
+    shown = Connection(certificate=x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
+    assert (await authenticator().authenticate(Request("GET", "/", connection=shown))).name == "jane"
+
+
 async def test_certificate_ends_while_its_connection_goes_on():
     """What was good in the handshake is no credential any more once its time is over, not even an anonymous one."""
     clock = VirtualClock(ISSUED)
