@@ -3,6 +3,9 @@
 A whole server with authentication and RBAC on; each test names the CVE class that it holds.
 """
 
+import base64
+import json
+
 import pytest
 import pytest_asyncio
 from tests.support.bad_input import ROOT, bad_input_server, bind, status_of
@@ -122,6 +125,23 @@ async def test_names_that_begin_alike_are_apart(server):
     for name in ("../x", "..", ".", "a/b", "a%2fb", "a%b", ""):
         answer = await server.send("POST", f"{HERE}/configmaps?dryRun=All", {"metadata": {"name": name}})
         assert answer.status == 422
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["../victim/a", "/../victim/a", "victim/a", "/a", "a", "", "../../secrets/a", "/registry/secrets/a", "x" * 100_000],
+)
+async def test_continued_list_stays_in_its_namespace(server, start):
+    """Where a list goes on is said by a token that clients can make up; it leads to no other place than the path does."""
+    for namespace in ("default", "victim"):
+        await server.send("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        await server.send("POST", f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "b"}})
+    text = json.dumps({"v": "meta.k8s.io/v1", "rv": -1, "start": start + "\0"}).encode()
+    token = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+    answer = await server.send("GET", f"{HERE}/configmaps?limit=10&continue={token}", who=JANE)
+    assert answer.status in {200, 400}
+    if answer.status == 200:
+        assert {one["metadata"]["namespace"] for one in status_of(answer)["items"]} <= {"default"}
 
 
 # ── roles ──
