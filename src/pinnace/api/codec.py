@@ -180,7 +180,8 @@ def _findings(node: inspect.Type, tree: Any, path: str) -> Iterator[str]:
     if isinstance(tree, list):
         item_type = node.item_type if isinstance(node, inspect.VarTupleType) else inspect.AnyType()
         for index, value in enumerate(tree):
-            yield from _findings(item_type, value, f"{path}[{index}]")
+            if isinstance(value, dict | list):
+                yield from _findings(item_type, value, f"{path}[{index}]")
     if not isinstance(tree, dict):
         return
     fields = _fields(node.cls) if isinstance(node, inspect.StructType) else None
@@ -194,4 +195,5 @@ def _findings(node: inspect.Type, tree: Any, path: str) -> Iterator[str]:
         if key in seen:
             yield json_codec.duplicate_field(at)
         seen.add(key)
-        yield from _findings(fields[key].type if fields is not None else value_type, value, at)
+        if isinstance(value, dict | list):
+            yield from _findings(fields[key].type if fields is not None else value_type, value, at)

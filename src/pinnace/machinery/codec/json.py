@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from pinnace.machinery.codec import bounds
 from pinnace.machinery.codec.parsed import Parsed
 from pinnace.machinery.field import go_quoted
+from pinnace.machinery.memo import remember_short
 
 # Complaints about one text; further ones would help nobody. Upstream's bound.
 COMPLAINTS_LIMIT = 100
@@ -135,8 +136,9 @@ def _duplicates(tree: Any, path: str) -> Iterator[str]:
                 yield from _duplicates(value, f"{path}[{index}]")
 
 
+@remember_short
 def duplicate_field(path: str) -> str:
-    """Word the complaint about a key that comes twice."""
+    """Word the complaint about a key that comes twice, or hundreds of thousands of times."""
     return f"duplicate field {go_quoted(path)}"
 
 
