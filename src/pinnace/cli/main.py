@@ -17,6 +17,7 @@ COMMANDS = {
     "server": ("server", "Run the cluster in the foreground."),
     "apiserver": ("server", "Run the API server alone, in the foreground."),
     "dns": ("dns", "Run cluster DNS alone, in the foreground."),
+    "node": ("node", "Add, stop, start and remove nodes."),
     "images": ("images", "List, import and build images."),
     "kubectl": ("kubectl", "Run kubectl against the cluster."),
     "doctor": ("doctor", "Check what this machine has, and say how to mend what is missing."),

@@ -31,6 +31,7 @@ from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ADMIN, MASTERS, ClusterPki, local_addresses, server_names
 from pinnace.cluster.ports import free_port
 from pinnace.cluster.server_state import ClusterError, ServerState, announced, locked, sign
+from pinnace.cluster.simulator import Simulator
 from pinnace.cluster.this_node import ThisNode, choose, missing_for_containers, this_node
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
@@ -107,10 +108,12 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                         kubelets.update(node.kubelets)
                         yield
 
+                simulator = partial(_simulator, server.handle, clock, identity, version, kubelets)
                 controllers = partial(_controllers, config, server.handle, clock, pki, store, metrics)
                 async with (
                     running("certificate renewal", certificates.run),
                     restarting("controllers", controllers, clock),
+                    restarting("simulated nodes", simulator, clock),
                     restarting("node", be_a_node, clock),
                     restarting("scheduler", partial(_scheduler, config, server.handle, clock), clock),
                 ):
@@ -194,6 +197,15 @@ async def _scheduler(config: ClusterConfig, handler: Handler, clock: Clock) -> A
         raise AssertionError("a scheduler ends by cancellation")
 
     async with running("scheduler", run):
+        yield
+
+
+@asynccontextmanager
+async def _simulator(
+    handler: Handler, clock: Clock, identity: Identity, version: str, kubelets: dict[str, Handler]
+) -> AsyncIterator[None]:
+    simulator = Simulator(handler, clock, identity.random, version=version, kubelets=kubelets)
+    async with running("simulator", simulator.run):
         yield
 
 

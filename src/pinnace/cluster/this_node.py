@@ -70,7 +70,7 @@ async def this_node(
     certificates: Certificates,
     url: str,
 ) -> AsyncIterator[ThisNode]:
-    """Be the chosen node while the body runs, Ready when it begins.
+    """Be the chosen node while the body runs, Ready when it begins; a simulated one is run by the server's simulator.
 
     Raises:
         ClusterError: the node cannot start.
@@ -80,6 +80,7 @@ async def this_node(
         return
     # gRPC, which only containers need, would cost the others 20 MB.
     from pinnace.cluster.node_readiness import mark_control_plane, node_name, wait_ready  # noqa: PLC0415
+    from pinnace.cluster.simulated_fleet import be_real, simulate  # noqa: PLC0415
 
     admin = Client(
         InProcessTransport(handler, UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated")))
@@ -87,13 +88,12 @@ async def this_node(
     name = node_name()
     try:
         if choice.kind is RuntimeKind.SIMULATED:
-            from pinnace.cluster.simulated_node import simulated_nodes  # noqa: PLC0415
-
-            async with simulated_nodes([name], handler, clock, identity.random, version=VERSION) as kubelets:
-                notes = [choice.note, await wait_ready(admin, name, clock)]
-                await mark_control_plane(admin, name)
-                yield ThisNode(name, "; ".join(filter(None, notes)), dict(kubelets))
+            await simulate(admin, name)
+            notes = [choice.note, await wait_ready(admin, name, clock)]
+            await mark_control_plane(admin, name)
+            yield ThisNode(name, "; ".join(filter(None, notes)))
             return
+        await be_real(admin, name)
         from pinnace.cluster.node import NodeFiles, node  # noqa: PLC0415
 
         files = NodeFiles(data_dir)

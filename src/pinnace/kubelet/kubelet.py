@@ -25,7 +25,7 @@ from pinnace.kubelet.host import Host
 from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.log_rotation import LogRotation
 from pinnace.kubelet.machine import LinuxMachine
-from pinnace.kubelet.node_status import RENEW_SECONDS, UPDATE_SECONDS, NodeStatus
+from pinnace.kubelet.node_status import HEARTBEAT_JITTER, RENEW_SECONDS, UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_context import Node
 from pinnace.kubelet.pod_files import DiskFiles
@@ -43,7 +43,9 @@ from pinnace.kubelet.volumes import Volumes
 from pinnace.kubelet.watched_source import WatchedSource
 from pinnace.machinery.errors import ApiError
 
-_FAST_SECONDS, _HOUSEKEEPING_SECONDS = 0.1, 2.0
+# Between looks at a node whose network is not there yet: the first, and the longest that the doubling comes to.
+_FAST_SECONDS, _RARE_SECONDS = 0.1, 1.6
+_HOUSEKEEPING_SECONDS = 2.0
 _ORPHAN_GRACE_SECONDS = _EVICTION_GRACE_SECONDS = 1
 _log = get_logger("kubelet")
 Authorize = Callable[[Request], Awaitable[Response | None]]
@@ -89,6 +91,9 @@ class Kubelet:
         self._statuses = StatusManager(client, clock)
         self._workers: dict[str, PodWorker] = {}
         self._orphaned = asyncio.Event()
+        self._node_changed = asyncio.Event()
+        # Set once the node is known to the API server.
+        self.registered = asyncio.Event()
         self._node = Node(
             config=config,
             client=client,
@@ -146,13 +151,14 @@ class Kubelet:
             if self._host.upkeep:
                 self._watched.carry_in(group)
             group.create_task(self._events.run(), name="kubelet events")
-            await self._status.register()
+            await self._status.register(self._sources.node())
+            self.registered.set()
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
             group.create_task(self._lease(), name="kubelet lease")
             group.create_task(self._node_status(), name="kubelet node status")
             await self._first_relist()
             synced = asyncio.Event()
-            handler = PodHandler(lambda pod: self._seen(group, pod), self._gone)
+            handler = PodHandler(lambda pod: self._seen(group, pod), self._gone, self._node_changed.set)
             group.create_task(self._sources.run(handler, synced), name="kubelet sources")
             await synced.wait()
             group.create_task(self._pleg.run(), name="kubelet pleg")
@@ -175,16 +181,31 @@ class Kubelet:
                 await self._clock.sleep(1.0)
 
     async def _node_status(self) -> None:
-        """Keep the node's status: often until it is ready, then as upstream."""
-        said = ""
+        """Keep the node's status: looking often, and whenever the node changes, until it has its network; then as upstream."""
+        said, pause = "", _FAST_SECONDS
         while True:
+            self._node_changed.clear()
             try:
                 node = await self._status.update(self._sources.node())
                 await self._follow_pod_cidr(node.spec.pod_cidr)
                 said = ""
             except (ApiError, HttpError, RuntimeFailure) as error:
                 said = _warn_once("node status not written", error, said)
-            await self._clock.sleep(_FAST_SECONDS if self._network_reason() else UPDATE_SECONDS)
+            if not self._network_reason():
+                await self._clock.sleep(self._clock.jittered(UPDATE_SECONDS, HEARTBEAT_JITTER))
+            elif await self._wait_node_changed(pause):
+                pause = _FAST_SECONDS
+            else:
+                pause = min(2 * pause, _RARE_SECONDS)
+
+    async def _wait_node_changed(self, limit_seconds: float) -> bool:
+        """Wait for a change of the Node, so long at most; tell whether there was one."""
+        try:
+            async with self._clock.timeout(limit_seconds):
+                await self._node_changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _follow_pod_cidr(self, cidr: str) -> None:
         if not cidr or cidr == self._pod_cidr:
@@ -202,7 +223,7 @@ class Kubelet:
                 said = ""
             except (ApiError, HttpError) as error:
                 said = _warn_once("lease not renewed", error, said)
-            await self._clock.sleep(RENEW_SECONDS)
+            await self._clock.sleep(self._clock.jittered(RENEW_SECONDS, HEARTBEAT_JITTER))
 
     def _network_reason(self) -> str:
         health = self._status.health

@@ -19,8 +19,11 @@ from pinnace.machinery import quantity, timestamps
 from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 
 UPDATE_SECONDS, REPORT_SECONDS, RENEW_SECONDS, LEASE_SECONDS = 10.0, 300.0, 10.0, 40
+# Up to this share, the looks at the status and the renewals come later than that: many nodes do not speak all at once.
+HEARTBEAT_JITTER = 0.04
 LEASE_NAMESPACE = "kube-node-lease"
 _MAX_IMAGES, _MAX_NAMES = 50, 5
+_ANNOTATIONS = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
 # Of each pressure: reason, message and event when it is not there, then when it is.
 _PRESSURES = {
     "MemoryPressure": (
@@ -115,38 +118,45 @@ class NodeStatus:
         has = {**machine.capacity(), "pods": str(config.max_pods)}
         self.capacity, self.allocatable = has, allocatable(has)
 
-    async def register(self) -> core_v1.Node:
-        """Create the Node, or take over the one of this name; tries until it works."""
+    async def register(self, seen: core_v1.Node | None = None) -> core_v1.Node:
+        """Create the Node, or take over the one of this name, `seen` when it is known already; tries until it works."""
         delay = 0.1
         while True:
             try:
-                return await self._register()
+                return await self._register(seen)
             except ApiError as error:
-                _log.warning("node not registered yet", node=self._config.node_name, error=str(error))
+                if not isinstance(error, Conflict):
+                    _log.warning("node not registered yet", node=self._config.node_name, error=str(error))
                 await self._clock.sleep(delay)
-                delay = min(delay * 2, 7.0)
+                seen, delay = None, min(delay * 2, 7.0)
 
-    async def _register(self) -> core_v1.Node:
+    async def _register(self, seen: core_v1.Node | None) -> core_v1.Node:
         name = self._config.node_name
         wanted = core_v1.Node(
-            metadata=meta_v1.ObjectMeta(
-                name=name,
-                labels=self._labels(),
-                annotations={"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
-            )
+            metadata=meta_v1.ObjectMeta(name=name, labels=self._labels(), annotations=dict(_ANNOTATIONS))
         )
-        status = await self._status(wanted)
         try:
-            self.node = await self._client.create(replace(wanted, status=status))
+            if seen is None:
+                self.node = await self._client.create(replace(wanted, status=await self._status(wanted)))
+            else:
+                await self._adopt(seen)
         except AlreadyExists:
-            self.node = await self._client.get(core_v1.Node, name)
-            labels = {**(self.node.metadata.labels or {}), **self._labels()}
-            if labels != self.node.metadata.labels:
-                metadata = replace(self.node.metadata, labels=labels)
-                self.node = await self._client.update(replace(self.node, metadata=metadata))
-            await self._write(await self._status(self.node))
+            await self._adopt(await self._client.get(core_v1.Node, name))
+        assert self.node is not None
         self._announce(core_v1.Node())
         return self.node
+
+    async def _adopt(self, found: core_v1.Node) -> None:
+        """Take over a Node that is there: its labels and annotations are completed, its status is this machine's."""
+        self.node = found
+        metadata = replace(
+            found.metadata,
+            labels={**found.metadata.labels, **self._labels()},
+            annotations={**found.metadata.annotations, **_ANNOTATIONS},
+        )
+        if metadata != found.metadata:
+            self.node = await self._client.update(replace(found, metadata=metadata))
+        await self._write(await self._status(self.node))
 
     async def update(self, seen: core_v1.Node | None) -> core_v1.Node:
         """Look at the machine and write its status where it changed; returns the node as stored.

@@ -1,6 +1,6 @@
 """What the agent follows of the API server: its pods, its node, the services.
 
-An agent alone opens three small watches of its own. Many agents in one process share three large ones: each event is handed to the
+An agent alone opens three small watches of its own. Many agents in one process share three larger ones: each event is handed to the
 node it is about by one look-up. Upstream: kubelet `config/apiserver.go`.
 """
 
@@ -17,10 +17,11 @@ from pinnace.component.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class PodHandler:
-    """What an agent does about changes of its pods; in one uninterrupted step each."""
+    """What an agent does about changes of its pods and of its node; in one uninterrupted step each."""
 
     on_seen: Callable[[core_v1.Pod], None]
     on_gone: Callable[[core_v1.Pod], None]
+    on_node: Callable[[], None] = lambda: None
 
 
 class Sources(Protocol):
@@ -63,6 +64,7 @@ class OwnSources(Sources):
 
     async def run(self, handler: PodHandler, synced: asyncio.Event) -> Never:
         self._pods.add_handler(handler.on_seen, lambda _, pod: handler.on_seen(pod), handler.on_gone)
+        self._nodes.add_handler(lambda _: handler.on_node(), lambda *_: handler.on_node())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._informers.run(), name="kubelet informers")
             await self._informers.wait_synced()
@@ -71,27 +73,21 @@ class OwnSources(Sources):
 
 
 class SharedSources:
-    """Three watches for any number of agents; `run` it once, beside them."""
+    """Three watches for any number of agents, opened with the first of them."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
-        """Follow with a client that may list all pods, nodes and services."""
-        self._informers = InformerFactory(client, clock)
-        self._pods: SharedInformer[core_v1.Pod] = self._informers.informer(
-            core_v1.Pod, field_selector="spec.nodeName!="
-        )
+    def __init__(self, informers: InformerFactory, nodes: SharedInformer[core_v1.Node]) -> None:
+        """Follow with informers that somebody runs, and that may list all pods and services; `nodes` has the agents' own."""
+        self._informers, self._nodes = informers, nodes
+        self._pods: SharedInformer[core_v1.Pod] = informers.informer(core_v1.Pod, field_selector="spec.nodeName!=")
         self._pods.cache.add_index("node", lambda pod: (pod.spec.node_name,))
-        self._nodes = self._informers.informer(core_v1.Node)
-        self._services = self._informers.informer(core_v1.Service)
+        self._services = informers.informer(core_v1.Service)
         self._handlers: dict[str, PodHandler] = {}
         self._pods.add_handler(self._seen, lambda _, pod: self._seen(pod), self._gone)
+        nodes.add_handler(self._node_seen, lambda _, node: self._node_seen(node))
 
     def of(self, node_name: str) -> Sources:
         """Return what the agent of one node sees."""
         return _View(self, node_name)
-
-    async def run(self) -> Never:
-        """Follow for ever."""
-        await self._informers.run()
 
     def pods_of(self, node_name: str) -> Iterable[core_v1.Pod]:
         """Return the pods that are bound to a node."""
@@ -115,6 +111,10 @@ class SharedSources:
     def leave(self, node_name: str) -> None:
         """Tell an agent no more."""
         self._handlers.pop(node_name, None)
+
+    def _node_seen(self, node: core_v1.Node) -> None:
+        if (handler := self._handlers.get(node.metadata.name)) is not None:
+            handler.on_node()
 
     def _seen(self, pod: core_v1.Pod) -> None:
         if (handler := self._handlers.get(pod.spec.node_name)) is not None:

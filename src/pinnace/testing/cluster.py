@@ -7,13 +7,14 @@ Invariant: the same seed and the same calls give the same run, to the last name 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Never
 
 import structlog
+from msgspec.structs import replace
 
 from pinnace import VERSION
 from pinnace.api.core_v1 import Node
@@ -22,8 +23,10 @@ from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.service_account_tokens import SigningKey
 from pinnace.apiserver.streaming import InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.cluster import simulated_fleet as fleet
 from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_RANGE
-from pinnace.cluster.simulated_node import simulated_nodes
+from pinnace.cluster.node_template import made_from, template
+from pinnace.cluster.simulator import Simulator
 from pinnace.component.clock import Clock, VirtualClock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.identity import Identity
@@ -56,6 +59,45 @@ class Cluster:
     def client_as(self, user: UserInfo) -> Client:
         """Return a client that calls as somebody else."""
         return Client(InProcessTransport(self.handler, user))
+
+    async def add_node(self, name: str, *, labels: Mapping[str, str] | None = None, **capacity: str) -> None:
+        """Add a simulated node and let time pass until it is Ready; `capacity` is what it has: `cpu="2", memory="4Gi"`."""
+        model = template()
+        metadata = replace(model.metadata, labels={**model.metadata.labels, **(labels or {})})
+        status = replace(model.status, capacity={key.replace("_", "-"): value for key, value in capacity.items()})
+        await self.client.create(made_from(replace(model, metadata=metadata, status=status), name))
+        await self.wait_ready([name])
+
+    async def stop_node(self, name: str) -> None:
+        """Switch a simulated node off, as a machine that loses its power: nobody is told, its containers are there when it returns."""
+        await fleet.set_stopped(self.client, name, stopped=True)
+        await self.settle()
+
+    async def start_node(self, name: str) -> None:
+        """Switch a simulated node on again."""
+        await fleet.set_stopped(self.client, name, stopped=False)
+        await self.settle()
+
+    async def remove_node(self, name: str) -> None:
+        """Remove a simulated node and all it runs."""
+        await fleet.remove_node(self.client, name)
+        await self.settle()
+
+    async def wait_ready(self, names: Iterable[str]) -> None:
+        """Let time pass until these nodes take pods.
+
+        Raises:
+            TimeoutError: they do not within a minute of the cluster's time.
+        """
+        waiting, since = set(names), self.clock.monotonic()
+        await self.settle()
+        while waiting:
+            found = (await self.client.list(Node)).items
+            waiting -= {node.metadata.name for node in found if not node.spec.taints}
+            if waiting and self.clock.monotonic() - since >= _READY_LIMIT_SECONDS:
+                raise TimeoutError(f"not Ready: {', '.join(sorted(waiting))}")
+            if waiting:
+                await self.clock.advance(_LOOK_SECONDS)
 
     async def settle(self) -> None:
         """Wait until nothing is going on."""
@@ -96,29 +138,20 @@ async def running_cluster(*, seed: int = 0, nodes: int | Sequence[str] = 1) -> A
         specials=streaming_handlers(InProcessKubelets(kubelets.get)),
     )
     async with server.running(), asyncio.TaskGroup() as group:
-        parts = _components(server.handle, clock, of_scheduler)
+        simulator = Simulator(server.handle, clock, of_nodes, version=VERSION, kubelets=kubelets)
+        parts = (*_components(server.handle, clock, of_scheduler), ("simulator", simulator.run()))
         tasks = [group.create_task(run, name=name) for name, run in parts]
         admin = UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated"))
         cluster = Cluster(Client(InProcessTransport(server.handle, admin)), clock, server.handle)
         try:
             await cluster.settle()
-            async with simulated_nodes(names, server.handle, clock, of_nodes, version=VERSION) as agents:
-                kubelets.update(agents)
-                await _wait_ready(cluster, len(names))
-                yield cluster
+            for name in names:
+                await cluster.client.create(made_from(template(), name))
+            await cluster.wait_ready(names)
+            yield cluster
         finally:
             for task in tasks:
                 task.cancel()
-
-
-async def _wait_ready(cluster: Cluster, nodes: int) -> None:
-    """Move time until every node takes pods."""
-    await cluster.settle()
-    while nodes and cluster.clock.monotonic() < _READY_LIMIT_SECONDS:
-        found = (await cluster.client.list(Node)).items
-        if len([node for node in found if not node.spec.taints]) == nodes:
-            return
-        await cluster.clock.advance(_LOOK_SECONDS)
 
 
 def _components(

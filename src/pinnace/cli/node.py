@@ -1,0 +1,112 @@
+"""`pinnace node`: nodes of a running cluster, added, stopped, started and removed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from pinnace.cli.options import cluster_options, fail, paths_of
+from pinnace.client import Client, HttpTransport
+from pinnace.client.kubeconfig import KubeconfigError, access
+from pinnace.cluster import simulated_fleet as fleet
+from pinnace.cluster.node_template import DEFAULT_PREFIX, TemplateError, template
+from pinnace.cluster.paths import ClusterPaths
+from pinnace.cluster.server_state import running_state
+from pinnace.component.clock import RealClock
+from pinnace.component.http import HttpError
+from pinnace.machinery.errors import ApiError
+
+T = TypeVar("T")
+# Seconds for new nodes to become Ready: some, and a little for each.
+_READY_SECONDS, _READY_SECONDS_EACH = 30.0, 0.02
+
+
+@click.group()
+def node() -> None:
+    """Add, stop, start and remove nodes."""
+
+
+@node.command()
+@cluster_options
+@click.option("--simulated", type=click.IntRange(1), required=True, help="How many simulated nodes to add.")
+@click.option("--prefix", default=DEFAULT_PREFIX, show_default=True, help="What their names begin with.")
+@click.option("--labels", default="", help="Labels of the new nodes: key=value,…")
+@click.option("--capacity", default="", help="What they have: cpu=8,memory=32Gi,pods=110,…")
+@click.option(
+    "--template",
+    "manifest",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Node manifest whose labels, annotations, taints and capacity they get.",
+)
+def add(
+    name: str, data_dir: Path | None, simulated: int, prefix: str, labels: str, capacity: str, manifest: Path | None
+) -> None:
+    """Add nodes, and wait until they are Ready.
+
+    Prints their names. Simulated nodes run nothing and behave like nodes; their pods start, run, finish and fail as annotations say.
+    """
+    try:
+        model = template(manifest.read_bytes() if manifest else b"", labels, capacity)
+    except TemplateError as error:
+        raise click.UsageError(str(error)) from error
+
+    async def work(client: Client) -> tuple[list[str], list[str]]:
+        names = await fleet.add_nodes(client, model, simulated, prefix)
+        limit = _READY_SECONDS + _READY_SECONDS_EACH * simulated
+        return names, await fleet.wait_ready(client, names, RealClock(), limit)
+
+    names, late = _with_client(paths_of(name, data_dir), work)
+    for made in names:
+        click.echo(made)
+    if late:
+        fail(f"not Ready yet: {_some(late)}: see `kubectl describe node {late[0]}`")
+
+
+@node.command()
+@cluster_options
+@click.argument("node_name", metavar="NODE")
+def stop(name: str, data_dir: Path | None, node_name: str) -> None:
+    """Switch NODE off, as a machine that loses its power."""
+    _with_client(paths_of(name, data_dir), lambda client: fleet.set_stopped(client, node_name, stopped=True))
+
+
+@node.command()
+@cluster_options
+@click.argument("node_name", metavar="NODE")
+def start(name: str, data_dir: Path | None, node_name: str) -> None:
+    """Switch NODE on again."""
+    _with_client(paths_of(name, data_dir), lambda client: fleet.set_stopped(client, node_name, stopped=False))
+
+
+@node.command()
+@cluster_options
+@click.argument("node_name", metavar="NODE")
+def remove(name: str, data_dir: Path | None, node_name: str) -> None:
+    """Remove NODE; its pods go with it."""
+    _with_client(paths_of(name, data_dir), lambda client: fleet.remove_node(client, node_name))
+
+
+def _with_client(paths: ClusterPaths, work: Callable[[Client], Awaitable[T]]) -> T:
+    """Do something as the administrator of a cluster that runs."""
+    if running_state(paths) is None:
+        fail(f"no cluster runs on {paths.root}: start it with `pinnace up`")
+
+    async def call() -> T:
+        client = Client(HttpTransport.to(access(paths.admin_kubeconfig)), user_agent="pinnace-node")
+        try:
+            return await work(client)
+        finally:
+            await client.close()
+
+    try:
+        return asyncio.run(call())
+    except fleet.NotSimulated as error:
+        fail(f"{error}: only simulated nodes can be stopped, started and removed here")
+    except (ApiError, HttpError, KubeconfigError) as error:
+        fail(str(error))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

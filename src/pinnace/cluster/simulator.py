@@ -1,0 +1,184 @@
+"""The simulator: follows the Nodes that ask to be simulated, and runs an agent for each of them in this process.
+
+    a Node appears ──▶ agent runs ◀──annotation──▶ stopped: machine off, its containers kept ──▶ the Node goes: agent ends, all forgotten
+
+The agents are the real ones over a runtime that runs nothing; they share three watches, whatever their number, and begin a few at a time,
+so that thousands that return at once do not drown the API server. Invariant: a name has at most one agent at a time.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Never
+
+from pinnace.api import core_v1
+from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.cluster.simulated_node import (
+    SIMULATED_LABEL,
+    NodeAddresses,
+    is_simulated,
+    is_stopped,
+    max_pods,
+    simulation,
+)
+from pinnace.component.clock import Clock
+from pinnace.component.http import Handler, UserInfo
+from pinnace.component.identity import Identity
+from pinnace.component.lifecycle import running
+from pinnace.component.logging import get_logger
+from pinnace.kubelet import Kubelet, KubeletConfig
+from pinnace.kubelet.simulated import SimulatedRuntime
+from pinnace.kubelet.sources import SharedSources
+
+# Agents that may be on their way to be registered at a time.
+STARTS_AT_ONCE = 32
+# Seconds before an agent that failed is started anew.
+_RESTART_SECONDS = 10.0
+_WATCHER = UserInfo("system:kube-controller-manager", groups=("system:authenticated",))
+_log = get_logger("simulator")
+
+
+class _Power:
+    """Whether a machine is on; both states can be waited for."""
+
+    def __init__(self, *, is_on: bool) -> None:
+        self._on, self._off = asyncio.Event(), asyncio.Event()
+        self.switch(is_on=is_on)
+
+    def switch(self, *, is_on: bool) -> None:
+        """Switch it on or off; safe to repeat."""
+        (self._on if is_on else self._off).set()
+        (self._off if is_on else self._on).clear()
+
+    async def wait_on(self) -> None:
+        """Wait until it is on."""
+        await self._on.wait()
+
+    async def wait_off(self) -> None:
+        """Wait until it is off."""
+        await self._off.wait()
+
+
+@dataclass(slots=True)
+class _Machine:
+    """One simulated machine: for which Node, at which address, on or off, and the task it lives in."""
+
+    uid: str
+    address: str
+    power: _Power
+    task: asyncio.Task[None] = field(init=False)
+
+
+class Simulator:
+    """All simulated nodes of one process; `run` it once."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        clock: Clock,
+        source: random.Random,
+        *,
+        version: str,
+        kubelets: MutableMapping[str, Handler],
+    ) -> None:
+        """Serve the API server behind `handler`; the agents that run are found in `kubelets` by the names of their nodes."""
+        self._handler, self._clock, self._random = handler, clock, source
+        self._version, self._kubelets = version, kubelets
+        client = Client(InProcessTransport(handler, _WATCHER), user_agent="kubelet")
+        self._informers = InformerFactory(client, clock)
+        self._nodes = self._informers.informer(core_v1.Node, label_selector=f"{SIMULATED_LABEL}=true")
+        self._nodes.add_handler(self._seen, lambda _, node: self._seen(node), self._gone)
+        self._sources: SharedSources | None = None
+        self._machines: dict[str, _Machine] = {}
+        self._addresses = NodeAddresses()
+        self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> Never:
+        """Simulate for ever."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            await self._informers.run()
+        raise AssertionError("informers run until they are cancelled")
+
+    def _seen(self, node: core_v1.Node) -> None:
+        name = node.metadata.name
+        if not is_simulated(node):
+            _log.warning("a real node asks to be simulated: left alone", node=name)
+            return
+        machine = self._machines.get(name)
+        if machine is not None and machine.uid != node.metadata.uid:
+            self._gone(node)
+        if machine is None or machine.uid != node.metadata.uid:
+            self._begin(node, machine.task if machine is not None else None)
+        else:
+            machine.power.switch(is_on=not is_stopped(node))
+
+    def _gone(self, node: core_v1.Node) -> None:
+        machine = self._machines.pop(node.metadata.name, None)
+        if machine is not None:
+            self._addresses.release(machine.address)
+            machine.task.cancel()
+
+    def _begin(self, node: core_v1.Node, former: asyncio.Task[None] | None) -> None:
+        assert self._group is not None, "informers tell of nodes while they run"
+        if self._sources is None:
+            # Nobody pays for the watches of agents that are not there.
+            self._sources = SharedSources(self._informers, self._nodes)
+        name = node.metadata.name
+        known = next((item.address for item in node.status.addresses if item.type == "InternalIP"), "")
+        machine = self._machines[name] = _Machine(
+            node.metadata.uid, self._addresses.take(name, known), _Power(is_on=not is_stopped(node))
+        )
+        life = self._live(node, machine, self._sources, former)
+        machine.task = self._group.create_task(life, name=f"simulated node {name}")
+
+    async def _live(
+        self, node: core_v1.Node, machine: _Machine, sources: SharedSources, former: asyncio.Task[None] | None
+    ) -> None:
+        """Be one machine, whose containers outlive its agent, until cancelled."""
+        if former is not None:
+            await asyncio.wait([former])
+        async with SimulatedRuntime(self._clock, self._random, simulation(node)) as runtime:
+            while True:
+                await machine.power.wait_on()
+                try:
+                    async with self._agent(node, machine, sources, runtime):
+                        await machine.power.wait_off()
+                except Exception:  # noqa: BLE001 - one agent's bug must not end the others
+                    _log.exception("agent failed; starting it anew", node=node.metadata.name, seconds=_RESTART_SECONDS)
+                    await self._clock.sleep(_RESTART_SECONDS)
+
+    @asynccontextmanager
+    async def _agent(
+        self, node: core_v1.Node, machine: _Machine, sources: SharedSources, runtime: SimulatedRuntime
+    ) -> AsyncIterator[None]:
+        """Run the agent of a machine while the body runs, which begins when the agent is registered."""
+        name = node.metadata.name
+        user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
+        client = Client(InProcessTransport(self._handler, user), user_agent="kubelet")
+        # Its events tell everything; looking as well would only cost.
+        config = KubeletConfig(
+            node_name=name,
+            node_ip=machine.address,
+            node_labels={SIMULATED_LABEL: "true"},
+            max_pods=max_pods(node),
+            version=self._version,
+            relist_seconds=0,
+            sync_seconds=0,
+        )
+        identity, host = Identity(self._random), runtime.host(client)
+        kubelet = Kubelet(config, client, self._clock, identity, runtime, host=host, sources=sources.of(name))
+        await self._starts.acquire()
+        async with running(f"kubelet of {name}", kubelet.run):
+            self._kubelets[name] = kubelet.handle
+            try:
+                try:
+                    await kubelet.registered.wait()
+                finally:
+                    self._starts.release()
+                yield
+            finally:
+                self._kubelets.pop(name, None)
