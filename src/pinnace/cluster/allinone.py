@@ -31,6 +31,7 @@ from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ADMIN, MASTERS, ClusterPki, local_addresses, server_names
 from pinnace.cluster.ports import free_port
 from pinnace.cluster.server_state import ClusterError, ServerState, announced, locked, sign
+from pinnace.cluster.simulated_node import node_ranges
 from pinnace.cluster.simulator import Simulator
 from pinnace.cluster.this_node import ThisNode, choose, missing_for_containers, this_node
 from pinnace.component.clock import Clock
@@ -167,7 +168,8 @@ async def _controllers(
                 handler,
                 clock,
                 ca_pem=pki.authority.certificate_pem.decode(),
-                cluster_cidr=_pod_range(config),
+                node_ranges=node_ranges(_pod_range(config)),
+                service_cidrs=(SERVICE_RANGE,),
                 metrics=metrics,
             )
             tasks.append(group.create_task(manager.run(), name="controller manager"))

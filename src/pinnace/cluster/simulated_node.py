@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Mapping
 
 from pinnace.api import core_v1
+from pinnace.controllers.node_ipam import NodeRanges
 from pinnace.kubelet.simulated import ANNOTATION_PREFIX, Simulation
 
 SIMULATED_LABEL = f"{ANNOTATION_PREFIX}node"
@@ -62,6 +63,12 @@ def max_pods(node: core_v1.Node) -> int:
     """Return how many pods a simulated node takes."""
     said = node.status.capacity.get("pods", "")
     return int(said) if said.isdigit() else DEFAULT_PODS
+
+
+def node_ranges(cluster_cidr: str) -> tuple[NodeRanges, ...]:
+    """Return where nodes get the ranges of their pods from: simulated ones, of which there may be thousands, from space of their own."""
+    simulated = NodeRanges((SIMULATED_RANGE,), lambda node: node.metadata.labels.get(SIMULATED_LABEL) == "true")
+    return simulated, NodeRanges(cluster_cidr.split(","))
 
 
 class NodeAddresses:

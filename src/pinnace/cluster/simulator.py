@@ -9,7 +9,7 @@ so that thousands that return at once do not drown the API server. Invariant: a 
 import asyncio
 import random
 from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Never
 
@@ -32,8 +32,8 @@ from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.simulated import SimulatedRuntime
 from pinnace.kubelet.sources import SharedSources
 
-# Agents that may be on their way to be registered at a time.
-STARTS_AT_ONCE = 32
+# Agents that may be on their way to be ready at a time, and seconds after which one is not waited for.
+STARTS_AT_ONCE, _START_LIMIT_SECONDS = 32, 5.0
 # Seconds before an agent that failed is started anew.
 _RESTART_SECONDS = 10.0
 _WATCHER = UserInfo("system:kube-controller-manager", groups=("system:authenticated",))
@@ -155,7 +155,7 @@ class Simulator:
     async def _agent(
         self, node: core_v1.Node, machine: _Machine, sources: SharedSources, runtime: SimulatedRuntime
     ) -> AsyncIterator[None]:
-        """Run the agent of a machine while the body runs, which begins when the agent is registered."""
+        """Run the agent of a machine while the body runs, which begins when the agent is ready."""
         name = node.metadata.name
         user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
         client = Client(InProcessTransport(self._handler, user), user_agent="kubelet")
@@ -176,7 +176,10 @@ class Simulator:
             self._kubelets[name] = kubelet.handle
             try:
                 try:
-                    await kubelet.registered.wait()
+                    # Without controllers it never is, which must not keep the others waiting for ever.
+                    with suppress(TimeoutError):
+                        async with self._clock.timeout(_START_LIMIT_SECONDS):
+                            await kubelet.ready.wait()
                 finally:
                     self._starts.release()
                 yield

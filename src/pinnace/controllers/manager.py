@@ -6,7 +6,7 @@ Upstream: cmd/kube-controller-manager/app/controllermanager.go.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Never
 
 from pinnace.client import Client, InformerFactory, InProcessTransport
@@ -25,7 +25,7 @@ from pinnace.controllers.endpointslice import EndpointSliceController
 from pinnace.controllers.garbage_collector import GarbageCollector
 from pinnace.controllers.job import JobController
 from pinnace.controllers.namespace import NamespaceController
-from pinnace.controllers.node_ipam import NodeIpamController
+from pinnace.controllers.node_ipam import NodeIpamController, NodeRanges
 from pinnace.controllers.node_lifecycle import NodeLifecycleController
 from pinnace.controllers.pod_gc import PodGC
 from pinnace.controllers.replicaset import ReplicaSetController
@@ -78,12 +78,19 @@ class ControllerManager:
     """Runs every controller against one API server."""
 
     def __init__(
-        self, handler: Handler, clock: Clock, *, ca_pem: str, cluster_cidr: str, metrics: Metrics | None = None
+        self,
+        handler: Handler,
+        clock: Clock,
+        *,
+        ca_pem: str,
+        node_ranges: Sequence[NodeRanges],
+        service_cidrs: Sequence[str] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         self._handler = handler
         self._clock = clock
         self._ca_pem = ca_pem
-        self._cluster_cidr = cluster_cidr
+        self._node_ranges, self._service_cidrs = node_ranges, service_cidrs
         self._metrics = metrics if metrics is not None else Metrics()
         self._restarts = self._metrics.counter(
             "pinnace_controller_restarts", "Controllers that failed as a whole and were run again.", ("controller",)
@@ -117,7 +124,9 @@ class ControllerManager:
         for made in CONTROLLERS:
             yield made(self._client(made.name), informers, self._clock)
         ipam = self._client(NodeIpamController.name)
-        yield NodeIpamController(ipam, informers, self._clock, cluster_cidr=self._cluster_cidr)
+        yield NodeIpamController(
+            ipam, informers, self._clock, ranges=self._node_ranges, service_cidrs=self._service_cidrs
+        )
         name = RootCACertPublisher.name
         yield RootCACertPublisher(self._client(name), informers, self._clock, ca_pem=self._ca_pem)
 

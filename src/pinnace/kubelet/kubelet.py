@@ -92,8 +92,8 @@ class Kubelet:
         self._workers: dict[str, PodWorker] = {}
         self._orphaned = asyncio.Event()
         self._node_changed = asyncio.Event()
-        # Set once the node is known to the API server.
-        self.registered = asyncio.Event()
+        # Set once the API server has been told that the node is ready.
+        self.ready = asyncio.Event()
         self._node = Node(
             config=config,
             client=client,
@@ -152,7 +152,6 @@ class Kubelet:
                 self._watched.carry_in(group)
             group.create_task(self._events.run(), name="kubelet events")
             await self._status.register(self._sources.node())
-            self.registered.set()
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
             group.create_task(self._lease(), name="kubelet lease")
             group.create_task(self._node_status(), name="kubelet node status")
@@ -192,6 +191,8 @@ class Kubelet:
             except (ApiError, HttpError, RuntimeFailure) as error:
                 said = _warn_once("node status not written", error, said)
             if not self._network_reason():
+                if not said:
+                    self.ready.set()
                 await self._clock.sleep(self._clock.jittered(UPDATE_SECONDS, HEARTBEAT_JITTER))
             elif await self._wait_node_changed(pause):
                 pause = _FAST_SECONDS

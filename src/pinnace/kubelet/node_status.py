@@ -5,18 +5,19 @@ The status is computed every 10 s and written when it changed, or after 5 minute
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from pinnace.api import coordination_v1, core_v1, meta_v1
-from pinnace.client import Client, EventRecorder
+from pinnace.client import Client, EventRecorder, PatchType
 from pinnace.component.clock import Clock
 from pinnace.component.logging import get_logger
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.runtime import ContainerRuntime, Health, Image, Images, RuntimeFailure
 from pinnace.machinery import quantity, timestamps
-from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
+from pinnace.machinery.errors import AlreadyExists, ApiError, NotFound
 
 UPDATE_SECONDS, REPORT_SECONDS, RENEW_SECONDS, LEASE_SECONDS = 10.0, 300.0, 10.0, 40
 # Up to this share, the looks at the status and the renewals come later than that: many nodes do not speak all at once.
@@ -125,8 +126,7 @@ class NodeStatus:
             try:
                 return await self._register(seen)
             except ApiError as error:
-                if not isinstance(error, Conflict):
-                    _log.warning("node not registered yet", node=self._config.node_name, error=str(error))
+                _log.warning("node not registered yet", node=self._config.node_name, error=str(error))
                 await self._clock.sleep(delay)
                 seen, delay = None, min(delay * 2, 7.0)
 
@@ -149,13 +149,11 @@ class NodeStatus:
     async def _adopt(self, found: core_v1.Node) -> None:
         """Take over a Node that is there: its labels and annotations are completed, its status is this machine's."""
         self.node = found
-        metadata = replace(
-            found.metadata,
-            labels={**found.metadata.labels, **self._labels()},
-            annotations={**found.metadata.annotations, **_ANNOTATIONS},
-        )
-        if metadata != found.metadata:
-            self.node = await self._client.update(replace(found, metadata=metadata))
+        labels = _missing(found.metadata.labels, self._labels())
+        annotations = _missing(found.metadata.annotations, _ANNOTATIONS)
+        if labels or annotations:
+            patch = {"metadata": {"labels": labels, "annotations": annotations}}
+            self.node = await self._client.patch(core_v1.Node, self._config.node_name, patch)
         await self._write(await self._status(self.node))
 
     async def update(self, seen: core_v1.Node | None) -> core_v1.Node:
@@ -169,11 +167,7 @@ class NodeStatus:
         old, status = self.node, await self._status(self.node)
         due = self._clock.monotonic() - self._reported >= REPORT_SECONDS
         if due or _without_heartbeats(status) != _without_heartbeats(self.node.status):
-            try:
-                await self._write(status)
-            except Conflict:
-                self.node = await self._client.get(core_v1.Node, self._config.node_name)
-                await self._write(await self._status(self.node))
+            await self._write(status)
             self._announce(old)
         return self.node
 
@@ -219,8 +213,11 @@ class NodeStatus:
         )
 
     async def _write(self, status: core_v1.NodeStatus) -> None:
+        """Store what differs from the status last seen; whoever else writes to the node keeps what it wrote."""
         assert self.node is not None
-        self.node = await self._client.update(replace(self.node, status=status), subresource="status")
+        patch = {"status": _difference(self.node.status, status)}
+        name, kind = self._config.node_name, PatchType.STRATEGIC
+        self.node = await self._client.patch(core_v1.Node, name, patch, type=kind, subresource="status")
         self._reported = self._clock.monotonic()
 
     async def _status(self, node: core_v1.Node) -> core_v1.NodeStatus:
@@ -282,6 +279,26 @@ class NodeStatus:
 def about(name: str) -> core_v1.Node:
     """Return a node as events are about it: by its name, which stands for its UID, too."""
     return core_v1.Node(kind="Node", api_version="v1", metadata=meta_v1.ObjectMeta(name=name, uid=name))
+
+
+def _missing(there: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in wanted.items() if there.get(key) != value}
+
+
+def _difference(old: core_v1.NodeStatus, new: core_v1.NodeStatus) -> dict[str, Any]:
+    """Return the strategic patch from one status to another. Upstream: component-helpers `node/util/status.go`."""
+    patch: dict[str, Any] = {}
+    for field, wire in zip(new.__struct_fields__, new.__struct_encode_fields__, strict=True):
+        value = getattr(new, field)
+        if value == getattr(old, field):
+            continue
+        if field == "conditions":
+            value = [item for item in new.conditions if item not in old.conditions]
+        elif field == "addresses":
+            # Addresses of one type would be merged into each other.
+            value = [{"$patch": "replace"}, *new.addresses]
+        patch[wire] = value or None
+    return patch
 
 
 def _without_heartbeats(status: core_v1.NodeStatus) -> core_v1.NodeStatus:

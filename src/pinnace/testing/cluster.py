@@ -26,6 +26,7 @@ from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.cluster import simulated_fleet as fleet
 from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_RANGE
 from pinnace.cluster.node_template import made_from, template
+from pinnace.cluster.simulated_node import node_ranges
 from pinnace.cluster.simulator import Simulator
 from pinnace.component.clock import Clock, VirtualClock
 from pinnace.component.http import Handler, UserInfo
@@ -157,7 +158,9 @@ async def running_cluster(*, seed: int = 0, nodes: int | Sequence[str] = 1) -> A
 def _components(
     handler: Handler, clock: Clock, source: random.Random
 ) -> Iterator[tuple[str, Coroutine[Any, Any, Never]]]:
-    manager = ControllerManager(handler, clock, ca_pem="", cluster_cidr=CLUSTER_RANGE)
+    manager = ControllerManager(
+        handler, clock, ca_pem="", node_ranges=node_ranges(CLUSTER_RANGE), service_cidrs=(SERVICE_RANGE,)
+    )
     yield "controller manager", manager.run()
     client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")))
     informers = InformerFactory(client, clock)
