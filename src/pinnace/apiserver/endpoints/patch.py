@@ -76,8 +76,8 @@ async def patch(scope: Scope) -> Response:
     changes = await scope.compute(partial(Changes, kind, data, scope.resource, options.field_validation))
 
     def changed(entry: Entry[Any]) -> Any:
-        tree = changes.apply_to(scope.registry.shown(entry).body)
-        obj = changes.clean_object(tree)
+        tree, patched = changes.apply_to(scope.registry.shown(entry).body)
+        obj = changes.clean_object(patched)
         if obj is None:
             changes.complain(tree)
             scope.warnings += (text for text in changes.warnings if text not in scope.warnings)
@@ -111,24 +111,28 @@ class Changes:
         # What is stored has no other fields, so there are none where the patch brings none.
         self._brings_only_known_fields = kind is not PatchType.JSON and strict.has_only_known_fields(self._cls, data)
 
-    def apply_to(self, body: bytes) -> Any:
-        """Return the patched tree.
+    def apply_to(self, body: bytes) -> tuple[Any, bytes]:
+        """Return the patched tree, and its JSON.
 
         Raises:
             ApiError: the patch does not fit the object, or makes more of it than an object may be.
         """
         tree = _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
         try:
-            bounds.check(tree)
+            if self.kind is PatchType.JSON:
+                # Copies may have made far more of it than was sent: it is measured before it is written out.
+                bounds.check(tree)
+            data = msgspec.json.encode(tree)
+            if self.kind is not PatchType.JSON and not bounds.is_within(data):
+                bounds.check(tree)
         except bounds.OutOfBounds as error:
             raise BadRequest(str(error)) from error
-        return tree
+        return tree, data
 
-    def clean_object(self, result: Any) -> Any | None:
+    def clean_object(self, data: bytes) -> Any | None:
         """Return the object that a patched tree describes; None when there is something to say about patch or tree."""
         if self._duplicates:
             return None
-        data = msgspec.json.encode(result)
         obj = bodies.read_canonical(data, self._cls)
         if obj is None or (obj.kind, obj.api_version) != self._identity:
             return None
