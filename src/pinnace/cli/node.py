@@ -9,13 +9,13 @@ import click
 
 from pinnace.cli.options import cluster_options, fail, paths_of
 from pinnace.client import Client, HttpTransport
-from pinnace.client.kubeconfig import KubeconfigError, access
 from pinnace.cluster import simulated_fleet as fleet
 from pinnace.cluster.node_template import DEFAULT_PREFIX, TemplateError, template
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.server_state import running_state
 from pinnace.component.clock import RealClock
 from pinnace.component.http import HttpError
+from pinnace.component.kubeconfig import KubeconfigError, access
 from pinnace.machinery.errors import ApiError
 
 T = TypeVar("T")
@@ -52,16 +52,25 @@ def add(
     except TemplateError as error:
         raise click.UsageError(str(error)) from error
 
-    async def work(client: Client) -> tuple[list[str], list[str]]:
-        names = await fleet.add_nodes(client, model, simulated, prefix)
-        limit = _READY_SECONDS + _READY_SECONDS_EACH * simulated
-        return names, await fleet.wait_ready(client, names, RealClock(), limit)
-
-    names, late = _with_client(paths_of(name, data_dir), work)
-    for made in names:
+    for made in _ready(paths_of(name, data_dir), lambda client: fleet.add_nodes(client, model, simulated, prefix)):
         click.echo(made)
+
+
+def simulated_nodes(paths: ClusterPaths, count: int) -> None:
+    """See to it that there are so many simulated nodes, and that they are Ready."""
+    _ready(paths, lambda client: fleet.ensure_nodes(client, template(), count, DEFAULT_PREFIX))
+
+
+def _ready(paths: ClusterPaths, make: Callable[[Client], Awaitable[list[str]]]) -> list[str]:
+    async def work(client: Client) -> tuple[list[str], list[str]]:
+        names = await make(client)
+        limit_seconds = _READY_SECONDS + _READY_SECONDS_EACH * len(names)
+        return names, await fleet.wait_ready(client, names, RealClock(), limit_seconds)
+
+    names, late = _with_client(paths, work)
     if late:
         fail(f"not Ready yet: {_some(late)}: see `kubectl describe node {late[0]}`")
+    return sorted(names, key=lambda name: (len(name), name))
 
 
 @node.command()

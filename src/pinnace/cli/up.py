@@ -14,8 +14,14 @@ from pinnace.component.kubeconfig import KubeconfigError, access, merge, user_fi
 
 @click.command()
 @serving_options
+@click.option(
+    "--simulated",
+    type=click.IntRange(0),
+    default=0,
+    help="How many simulated nodes there are to be beside this machine.",
+)
 @click.option("--use", is_flag=True, help="Make the cluster's context the current one of your kubeconfig.")
-def up(serving: Serving, *, use: bool) -> None:
+def up(serving: Serving, *, simulated: int, use: bool) -> None:
     """Start (or resume) a cluster in the background and wait until it answers.
 
     Prints where it is, and puts a context named after it into your kubeconfig. Starting what runs already is harmless, and so is
@@ -28,10 +34,14 @@ def up(serving: Serving, *, use: bool) -> None:
     click.echo(f"✓ API server, controllers and scheduler {done} in {seconds:.2f} s at {state.server}", err=True)
     if state.node:
         click.echo(f"✓ node {state.node}", err=True)
+    if simulated:
+        click.echo(f"✓ {_with_simulated_nodes(serving, simulated)}", err=True)
     if state.note:
         click.echo(f"! {state.note}", err=True)
     click.echo(f"✓ kubeconfig: {told}", err=True)
-    click.echo(f"  next: kubectl --context {serving.name} get {'nodes' if state.node else 'namespaces'}", err=True)
+    click.echo(
+        f"  next: kubectl --context {serving.name} get {'nodes' if state.node or simulated else 'namespaces'}", err=True
+    )
 
 
 def _running_or_started(serving: Serving) -> tuple[ServerState, str]:
@@ -49,6 +59,14 @@ def _running_or_started(serving: Serving) -> tuple[ServerState, str]:
         fail(f"{error.filename}: permission denied: become root, or choose another --data-dir")
     except OSError as error:
         fail(f"{error.filename or serving.paths.root}: {error.strerror}: make room, or choose another --data-dir")
+
+
+def _with_simulated_nodes(serving: Serving, count: int) -> str:
+    from pinnace.cli.node import simulated_nodes  # noqa: PLC0415 - as late as it is needed
+
+    begin = time.monotonic()  # noqa: TID251 - for the user's eyes
+    simulated_nodes(serving.paths, count)
+    return f"{count} simulated nodes in {time.monotonic() - begin:.2f} s"  # noqa: TID251 - for the user's eyes
 
 
 def _into_kubeconfig(serving: Serving, *, use: bool) -> str:

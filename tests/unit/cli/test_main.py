@@ -17,7 +17,8 @@ def test_help_imports_none_of_the_components():
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "down", "delete", "status", "kubeconfig", "server", "apiserver", "doctor", "images", "kubectl"]
+    "command",
+    ["up", "down", "delete", "status", "kubeconfig", "server", "apiserver", "doctor", "images", "kubectl", "node"],
 )
 def test_every_command_of_the_product_is_there(command):
     """Each is listed with a line of help."""
