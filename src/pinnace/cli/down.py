@@ -25,6 +25,10 @@ def down(name: str, data_dir: Path | None) -> None:
     paths = paths_of(name, data_dir)
     stopped = _stop(paths)
     if paths.is_cluster():
+        if paths.nodes.exists():
+            from pinnace.cli.node_processes import stop_all  # noqa: PLC0415 - heavy, and most clusters have one node
+
+            stop_all(paths)
         asyncio.run(_stop_node(paths))
     click.echo(f"{name}: stopped" if stopped else f"{name}: was not running", err=True)
 
@@ -40,9 +44,14 @@ def delete(name: str, data_dir: Path | None) -> None:
     _stop(paths)
     try:
         if existed:
+            left = []
+            if paths.nodes.exists():
+                from pinnace.cli.node_processes import remove_all  # noqa: PLC0415 - as above
+
+                left += remove_all(paths)
             network = pod_network(paths.root)
             asyncio.run(stop_dns(DnsFiles(paths.root / "dns"), RealClock()))
-            left = asyncio.run(remove(_containerd(paths), paths.root, network, f"/{network.name}", RealClock()))
+            left += asyncio.run(remove(_containerd(paths), paths.root, network, f"/{network.name}", RealClock()))
             if left:
                 fail(f"not everything is gone, and {paths.root} was kept: {'; '.join(left)}")
             shutil.rmtree(paths.root)

@@ -16,6 +16,8 @@ COMMANDS = {
     "kubeconfig": ("kubeconfig", "Print the administrator's kubeconfig, or merge it into yours."),
     "server": ("server", "Run the cluster in the foreground."),
     "apiserver": ("server", "Run the API server alone, in the foreground."),
+    "agent": ("agent", "Run this machine as a node of a cluster elsewhere, in the foreground."),
+    "token": ("token", "Make, list and delete the tokens that let new nodes in."),
     "dns": ("dns", "Run cluster DNS alone, in the foreground."),
     "node": ("node", "Add, stop, start and remove nodes."),
     "images": ("images", "List, import and build images."),

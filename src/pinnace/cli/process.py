@@ -1,4 +1,4 @@
-"""The server process of a cluster, as the other commands find it, wait for it and stop it."""
+"""The server process of a cluster and the agents of its further nodes, as the other commands find them, wait for them and stop them."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -46,8 +46,10 @@ def answering_state(paths: ClusterPaths) -> ServerState | None:
     return running_state(paths)
 
 
-def start(paths: ClusterPaths, arguments: list[str]) -> ServerState:
-    """Start a server in its own session, and return once it answers; interrupted, it takes the server back.
+def start(paths: ClusterPaths, arguments: list[str], *, within: Sequence[str] = ()) -> ServerState:
+    """Start a server or an agent in its own session, and return once it answers; interrupted, it takes it back.
+
+    `within` are the words of a command that runs it in another network.
 
     Raises:
         ServerFailed: it did not.
@@ -58,7 +60,7 @@ def start(paths: ClusterPaths, arguments: list[str]) -> ServerState:
         begin = log.tell()
         paths.state.unlink(missing_ok=True)
         process = subprocess.Popen(
-            [sys.executable, "-m", "pinnace.cli.main", *arguments, "--lock-descriptor", str(descriptor)],
+            [*within, sys.executable, "-m", "pinnace.cli.main", *arguments, "--lock-descriptor", str(descriptor)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

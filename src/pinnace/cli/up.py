@@ -6,34 +6,47 @@ import click
 
 from pinnace.cli.options import Serving, fail, serving_options
 from pinnace.cli.process import ServerFailed, answering_state, start
+from pinnace.cluster.config import RuntimeKind
 from pinnace.cluster.paths import ForeignFolder
 from pinnace.cluster.ports import API_PORT, free_port
 from pinnace.cluster.server_state import ClusterError, ServerState
 from pinnace.component.kubeconfig import KubeconfigError, access, merge, user_file
 
+_FIRST_OF_SEVERAL = "master01"
+
 
 @click.command()
 @serving_options
 @click.option(
+    "--nodes",
+    type=click.IntRange(1, 100),
+    help="Nodes on this machine, each further one with its own network, containerd and agent.  [default: those that there are, else 1]",
+)
+@click.option(
     "--simulated",
     type=click.IntRange(0),
     default=0,
-    help="How many simulated nodes there are to be beside this machine.",
+    help="How many simulated nodes there are to be beside them.",
 )
 @click.option("--use", is_flag=True, help="Make the cluster's context the current one of your kubeconfig.")
-def up(serving: Serving, *, simulated: int, use: bool) -> None:
+def up(serving: Serving, *, nodes: int | None, simulated: int, use: bool) -> None:
     """Start (or resume) a cluster in the background and wait until it answers.
 
     Prints where it is, and puts a context named after it into your kubeconfig. Starting what runs already is harmless, and so is
     interrupting this command: the next one goes on from there.
     """
     begin = time.monotonic()  # noqa: TID251 - for the user's eyes
-    state, done = _running_or_started(serving)
+    if nodes is not None and nodes > 1:
+        _insist_on_real_nodes(serving.runtime)
+    state, done = _running_or_started(serving, nodes)
+    further = _further(serving, nodes)
     told = _into_kubeconfig(serving, use=use)
     seconds = time.monotonic() - begin  # noqa: TID251 - for the user's eyes
     click.echo(f"✓ API server, controllers and scheduler {done} in {seconds:.2f} s at {state.server}", err=True)
     if state.node:
         click.echo(f"✓ node {state.node}", err=True)
+    for one in further:
+        click.echo(f"✓ node {one.node}" + (f" ({one.note})" if one.note else ""), err=True)
     if simulated:
         click.echo(f"✓ {_with_simulated_nodes(serving, simulated)}", err=True)
     if state.note:
@@ -44,11 +57,36 @@ def up(serving: Serving, *, simulated: int, use: bool) -> None:
     )
 
 
-def _running_or_started(serving: Serving) -> tuple[ServerState, str]:
+def _further(serving: Serving, wanted: int | None) -> list[ServerState]:
+    """Start the further nodes: those that are there and were not stopped by hand, and as many as are missing."""
+    if (wanted or 1) == 1 and not serving.paths.nodes.exists():
+        return []
+    from pinnace.cli.node_processes import Failed, start_missing  # noqa: PLC0415 - heavy, and most clusters have one node
+
+    try:
+        return start_missing(serving.paths, wanted or 1)
+    except Failed as error:
+        fail(str(error))
+
+
+def _insist_on_real_nodes(runtime: str) -> None:
+    from pinnace.cluster.this_node import choose, missing_for_containers  # noqa: PLC0415 - as above
+
+    try:
+        choice = choose(RuntimeKind(runtime), missing_for_containers())
+    except ClusterError as error:
+        fail(str(error))
+    if choice.kind is not RuntimeKind.CONTAINERD:
+        fail(f"several nodes need real containers: {choice.note or f'leave out --runtime {runtime}'}")
+
+
+def _running_or_started(serving: Serving, nodes: int | None) -> tuple[ServerState, str]:
     try:
         state = answering_state(serving.paths)
         if state is not None:
             return state, "already running"
+        if nodes is not None and nodes > 1 and not serving.paths.is_cluster():
+            serving.paths.name_node(_FIRST_OF_SEVERAL)
         port = free_port(API_PORT) if serving.port is None else serving.port
         return start(serving.paths, ["server", *serving.arguments(port)]), "started"
     except (ServerFailed, ClusterError, ForeignFolder) as error:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Protocol
 
-from pinnace.component.http import Connection, Handler, Headers, Request, Response, UserInfo
+from pinnace.component.http import ConnectFailed, Connection, Handler, Headers, Request, Response, UserInfo
 from pinnace.component.http.client import HttpClient
 from pinnace.component.kubeconfig import Access
 from pinnace.component.tls import KeyPair, client_context
@@ -33,7 +33,7 @@ class Transport(Protocol):
         With `stream` the body is an async iterator, to be closed by the caller; else it is bytes.
 
         Raises:
-            HttpError, TimeoutError: no answer came.
+            HttpError: no answer came.
         """
 
     @abstractmethod
@@ -94,7 +94,11 @@ class HttpTransport(Transport):
         stream: bool = False,
     ) -> Response:
         sent = Headers({**self._fixed, **headers})
-        return await self._http.request(method, path, query=query, headers=sent, body=body, stream=stream)
+        try:
+            return await self._http.request(method, path, query=query, headers=sent, body=body, stream=stream)
+        except TimeoutError as error:
+            # Whoever calls in process meets no such thing; nobody has to tell the two apart.
+            raise ConnectFailed(f"{method} {path}: no answer in time") from error
 
     async def close(self) -> None:
         await self._http.close()

@@ -26,6 +26,7 @@ from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cni import free_range, pod_network
 from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
+from pinnace.cluster.join_access import grant_joining
 from pinnace.cluster.kubelet_access import grant_kubelet_access
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ADMIN, MASTERS, ClusterPki, local_addresses, server_names
@@ -96,7 +97,10 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
 
                 write_kubeconfig(pki)
                 certificates.on_renewed = write_kubeconfig
-                await grant_kubelet_access(Client(InProcessTransport(server.handle, _ADMINISTRATOR)))
+                admin = Client(InProcessTransport(server.handle, _ADMINISTRATOR))
+                await grant_kubelet_access(admin)
+                if config.with_controllers:
+                    await grant_joining(admin, join_url(config), pki.authority.certificate_pem)
                 # Chosen once: a runtime that vanishes later must not make a simulated node of a real one.
                 choice = choose(config.runtime, missing_for_containers())
                 node = ThisNode()
@@ -118,13 +122,21 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                     restarting("node", be_a_node, clock),
                     restarting("scheduler", partial(_scheduler, config, server.handle, clock), clock),
                 ):
-                    with announced(paths, ServerState(os.getpid(), url, version, node.name, node.note)):
+                    with announced(
+                        paths, ServerState(os.getpid(), url, version, node.name, node.note, _pod_range(config))
+                    ):
                         yield url
 
 
 def server_url(config: ClusterConfig) -> str:
     """Return where the administrator of this machine finds the server."""
     return f"https://{_host(_LOOPBACK.get(config.address, config.address))}:{config.port}"
+
+
+def join_url(config: ClusterConfig) -> str:
+    """Return where other machines find the server, as far as they can."""
+    advertised = _advertised(config)
+    return f"https://{_host(advertised)}:{config.port}" if advertised else server_url(config)
 
 
 def admin_access(pki: ClusterPki, url: str) -> Access:
@@ -167,7 +179,7 @@ async def _controllers(
             manager = ControllerManager(
                 handler,
                 clock,
-                ca_pem=pki.authority.certificate_pem.decode(),
+                authority=pki.authority,
                 node_ranges=node_ranges(_pod_range(config)),
                 service_cidrs=(SERVICE_RANGE,),
                 metrics=metrics,
@@ -230,4 +242,4 @@ def _pod_range(config: ClusterConfig) -> str:
     routes = Path("/proc/net/route")
     if not routes.exists():
         return CLUSTER_RANGE
-    return free_range(routes.read_text(encoding="ascii"), pod_network(config.data_dir).bridge)
+    return free_range(routes.read_text(encoding="ascii"), pod_network(config.data_dir))

@@ -5,6 +5,7 @@ nobody may start containers any more (the server has ended) before processes are
 What could not be removed is returned, never passed over in silence.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -20,6 +21,7 @@ from pinnace.cluster.containerd_config import ContainerdPaths, search_path
 from pinnace.cluster.detached import command_lines
 from pinnace.cluster.mounts import unmount_below
 from pinnace.component.clock import Clock
+from pinnace.network.netlink import withdraw
 
 # Seconds that containers have to end by themselves; less than the usual 30, since somebody waits at a terminal.
 GRACE_SECONDS, KILL_SECONDS = 10.0, 5.0
@@ -60,6 +62,7 @@ async def remove(containerd: Containerd, root: Path, network: PodNetwork, cgroup
         left.append(complaint)
     if complaint := firewall_rules.remove(network.name):
         left.append(complaint)
+    left += await asyncio.to_thread(withdraw, network.metric, network.tunnel)
     _remove_results(network.name)
     return left + _remove_cgroups(cgroup)
 

@@ -1,47 +1,53 @@
-"""The node that this machine is: its containerd, images, network and kubelet, as one block inside the server's.
+"""A node with containers: its containerd, images, network, DNS, service proxy and kubelet, as one block inside a process.
 
-    containerd ▷ images ▷ DNS ▷ CRI ▷ service proxy ▷ kubelet and its HTTPS server
+    containerd ▷ images ▷ DNS ▷ CRI ▷ routes and service proxy ▷ kubelet ▷ its HTTPS server
 
-When the block ends, containerd, containers, DNS and the proxy's rules stay; the next block finds them. Who may use the kubelet's
-server is the API server's to say.
+The process is the server for the node on the server's own machine, and an agent for every other; a `Membership` says what differs. When
+the block ends, containerd, containers, DNS, rules and routes stay; the next block finds them. Who may use the kubelet's server is the API
+server's to say.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pinnace.client import Client, InProcessTransport
+from pinnace.client import Client, InformerFactory
 from pinnace.cluster import cni
-from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cluster_dns import DnsFiles, NodeDns
 from pinnace.cluster.config import CLUSTER_DOMAIN, DNS_ADDRESS
 from pinnace.cluster.containerd import Containerd
 from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.images import Images
-from pinnace.cluster.node_readiness import node_name
-from pinnace.cluster.pki import MASTERS, ClusterPki, local_addresses
 from pinnace.cluster.ports import KUBELET_PORT, free_port
 from pinnace.cluster.service_proxy import service_proxy
 from pinnace.component.clock import Clock
-from pinnace.component.http import Handler, UserInfo
+from pinnace.component.http import Handler
 from pinnace.component.http.server import serve
 from pinnace.component.identity import Identity
+from pinnace.component.lifecycle import running
 from pinnace.component.logging import get_logger
 from pinnace.component.tls import KeyPair
+from pinnace.controllers.dns_endpoints import PORTS_ANNOTATION
 from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.cri import CriRuntime
+from pinnace.network.netlink import KernelRoutes
+from pinnace.network.nftables import NftCommand
 from pinnace.network.node_condition import report_network_up
+from pinnace.network.pod_routes import PodRoutes
 
 _log = get_logger("cluster")
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFiles:
-    """Where a node keeps its things, below the cluster's folder."""
+    """Where a node keeps its things, below the folder of its cluster or agent; `archives` is where images are imported from."""
 
     root: Path
+    archives: Path
 
     @property
     def containerd(self) -> ContainerdPaths:
@@ -60,10 +66,6 @@ class NodeFiles:
         return self.root / "pods-logs"
 
     @property
-    def archives(self) -> Path:
-        return self.root / "images"
-
-    @property
     def network(self) -> cni.PodNetwork:
         return cni.pod_network(self.root)
 
@@ -72,72 +74,115 @@ class NodeFiles:
         return f"/{self.network.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a node belongs to its cluster.
+
+    Attributes:
+        name, address: what it is called, and where the others reach it.
+        server, ca_pem: the API server as processes of their own reach it, and whom to believe about it.
+        new_client: a client that calls as the node, by its user agent.
+        network_client: the one for routes and the service proxy.
+        serving: gives the context of the kubelet's server, once the node is known to the cluster.
+        issue_dns: a certificate that may read what names are made of.
+        labels: what the node says of itself beyond the usual.
+    """
+
+    name: str
+    address: str
+    server: str
+    ca_pem: bytes
+    new_client: Callable[[str], Client]
+    network_client: Client
+    serving: Callable[[], Awaitable[ssl.SSLContext]]
+    issue_dns: Callable[[], KeyPair]
+    labels: dict[str, str] = field(default_factory=dict)
+
+
 @asynccontextmanager
 async def node(
-    files: NodeFiles,
-    certificates: Certificates,
-    handler: Handler,
-    clock: Clock,
-    identity: Identity,
-    version: str,
-    url: str,
+    files: NodeFiles, member: Membership, clock: Clock, identity: Identity, version: str
 ) -> AsyncIterator[Handler]:
-    """Run this machine as a node while the body runs; gives its kubelet. The API server answers at `url`, too.
+    """Run this machine as a node while the body runs; gives its kubelet.
 
     Raises:
         ContainerdError: the runtime cannot be started, or its images cannot be made.
     """
-    paths, name = files.containerd, node_name()
+    paths = files.containerd
     await Containerd(paths, detect(), clock).start()
     images = Images(paths, files.archives)
     imported = await images.import_new()
     for failure in imported.failures:
         _log.warning("image archive left out", reason=failure)
-    address = next(iter(local_addresses()), "127.0.0.1")
+    dns = NodeDns(files.dns, clock, host=member.address, service_address=DNS_ADDRESS)
+    dns_ports = await dns.start(member.server, member.ca_pem, member.issue_dns)
+    port, nft = free_port(KUBELET_PORT), NftCommand.find()
 
-    admin = Client(InProcessTransport(handler, UserInfo("kubernetes-admin", groups=(MASTERS,))))
-    dns = NodeDns(files.dns, clock, node=name, host=address, service_address=DNS_ADDRESS)
-    await dns.announce(admin, await dns.start(certificates.pki, url))
+    def follow(pod_cidr: str) -> None:
+        cni.write(paths.cni_conf, paths.cni_data, files.network, pod_cidr, masquerade=nft is None)
 
-    user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
-    network_client = Client(InProcessTransport(handler, user), user_agent="pinnace-network")
-    async with CriRuntime(str(paths.socket)) as runtime, asyncio.TaskGroup() as group:
-
-        def follow(pod_cidr: str) -> None:
-            cni.write(paths.cni_conf, paths.cni_data, files.network, pod_cidr)
-            group.create_task(report_network_up(network_client, clock, name), name="network condition")
-
-        def issue(pki: ClusterPki) -> KeyPair:
-            subject = f"system:node:{name}"
-            return pki.authority.issue_server(subject, [name, address], clock.time(), organizations=["system:nodes"])
-
-        port = free_port(KUBELET_PORT)
-        kubelet = Kubelet(
-            KubeletConfig(
-                node_name=name,
-                node_ip=address,
-                root_dir=files.kubelet,
-                log_dir=files.pod_logs,
-                cgroup_root=files.cgroup,
-                cluster_dns=(DNS_ADDRESS,),
-                cluster_domain=CLUSTER_DOMAIN,
-                port=port,
-                version=version,
-                kept_images=images.kept,
-            ),
-            Client(InProcessTransport(handler, user), user_agent="kubelet"),
-            clock,
-            identity,
-            runtime,
-            on_pod_cidr=follow,
-        )
-        context = certificates.serving(issue)
+    config = KubeletConfig(
+        node_name=member.name,
+        node_ip=member.address,
+        root_dir=files.kubelet,
+        log_dir=files.pod_logs,
+        cgroup_root=files.cgroup,
+        cluster_dns=(DNS_ADDRESS,),
+        cluster_domain=CLUSTER_DOMAIN,
+        port=port,
+        version=version,
+        kept_images=images.kept,
+        node_labels=member.labels,
+        node_annotations={PORTS_ANNOTATION: ",".join(map(str, dns_ports))},
+    )
+    async with (
+        CriRuntime(str(paths.socket)) as runtime,
+        _network(files.network, member, clock, nft),
+    ):
+        kubelet = Kubelet(config, member.new_client("kubelet"), clock, identity, runtime, on_pod_cidr=follow)
         async with (
-            service_proxy(handler, clock, name, files.network),
-            serve(kubelet.handle, "0.0.0.0", port, ssl_context=context, clock=clock),  # noqa: S104 - as upstream's
+            running("kubelet", kubelet.run),
+            serve(kubelet.handle, "0.0.0.0", port, ssl_context=await member.serving(), clock=clock),  # noqa: S104 - as upstream's
         ):
-            task = group.create_task(kubelet.run(), name="kubelet")
+            yield kubelet.handle
+
+
+@asynccontextmanager
+async def _network(
+    network: cni.PodNetwork, member: Membership, clock: Clock, nft: NftCommand | None
+) -> AsyncIterator[None]:
+    """Keep the node's routes and Services while the body runs."""
+    informers = InformerFactory(member.network_client, clock)
+    reporter = member.new_client("pinnace-network")
+    async with asyncio.TaskGroup() as group:
+        reporting: list[asyncio.Task[None]] = []
+
+        def report() -> None:
+            reporting.append(
+                group.create_task(report_network_up(reporter, clock, member.name), name="network condition")
+            )
+
+        routes = PodRoutes(
+            informers,
+            clock,
+            KernelRoutes(network.metric, network.tunnel, network_id(member.ca_pem)),
+            nft,
+            node=member.name,
+            table=network.masquerading,
+            on_ready=report,
+        )
+        async with (
+            service_proxy(informers, clock, member.name, network, nft),
+            running("pod routes", routes.run),
+            running("network informers", informers.run),
+        ):
             try:
-                yield kubelet.handle
+                yield
             finally:
-                task.cancel()
+                for task in reporting:
+                    task.cancel()
+
+
+def network_id(ca_pem: bytes) -> int:
+    """Return the number of a cluster's VXLAN, the same on all of its nodes: 24 bits of what only they have in common."""
+    return int.from_bytes(hashlib.sha256(ca_pem).digest()[:3]) or 1

@@ -1,9 +1,7 @@
-"""When a node of this machine can be used: its name, its role, and the wait for it.
+"""When a node of this machine can be used: its role, and the wait for it.
 
 The role is a label that no kubelet may give itself; whoever makes the cluster does. Upstream: kubeadm's `cmd/phases/init/markcontrolplane`.
 """
-
-import socket
 
 from pinnace.api.core_v1 import Node
 from pinnace.client import Client
@@ -13,11 +11,6 @@ from pinnace.machinery.errors import ApiError
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 # Seconds for a node to become Ready before the cluster is declared usable without it, and between looks.
 READY_LIMIT_SECONDS, _LOOK_SECONDS = 30.0, 0.02
-
-
-def node_name() -> str:
-    """Return what this machine is called as a node."""
-    return socket.gethostname().lower()
 
 
 async def wait_ready(client: Client, name: str, clock: Clock) -> str:

@@ -1,6 +1,7 @@
 """Where a cluster keeps its files: everything under one folder that only its owner may enter."""
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,11 @@ def default_data_dir(name: str) -> Path:
         return Path("/var/lib/pinnace") / name
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
     return Path(home) / "pinnace" / name
+
+
+def default_agent_dir(node: str) -> Path:
+    """Return where the agent of a node keeps its things when nobody says otherwise."""
+    return Path("/var/lib/pinnace-agent") / node
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,24 @@ class ClusterPaths:
     def lock(self) -> Path:
         """Held by the server while it runs."""
         return self.root / "server.lock"
+
+    @property
+    def nodes(self) -> Path:
+        """The folders of further nodes on this machine, each like a cluster's own."""
+        return self.root / "nodes"
+
+    @property
+    def node_name(self) -> str:
+        """What this machine is called as a node: by its host name, unless the cluster was made with another."""
+        try:
+            return (self.root / "node-name").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return socket.gethostname().lower()
+
+    def name_node(self, name: str) -> None:
+        """Call this machine something else as a node, from its first start on."""
+        self.make()
+        (self.root / "node-name").write_text(f"{name}\n", encoding="utf-8")
 
     def make(self) -> None:
         """Make the folders, for the owner alone.

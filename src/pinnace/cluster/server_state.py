@@ -30,13 +30,14 @@ class ClusterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What a running server leaves for the commands to find; `note` is what its user should know."""
+    """What a running server leaves for the commands to find; `note` is what its user should know, `pod_range` holds all pods."""
 
     pid: int
     server: str
     version: str
     node: str = ""
     note: str = ""
+    pod_range: str = ""
 
 
 @contextmanager

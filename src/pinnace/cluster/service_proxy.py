@@ -1,42 +1,38 @@
 """The service proxy of a real node: what it needs of the machine, and how it is taken out again.
 
-Rules outlive the server, as containers do; only deleting the cluster takes them away. Without root or `nft` the node goes without,
-and says so once.
+Rules outlive the server, as containers do; only deleting the cluster takes them away. Without `nft` the node goes without, and says so
+once.
 """
 
-import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.client import InformerFactory
 from pinnace.cluster.cni import PodNetwork
 from pinnace.component.clock import Clock
-from pinnace.component.http import Handler, UserInfo
 from pinnace.component.lifecycle import running
 from pinnace.component.logging import get_logger
 from pinnace.network.nftables import NftCommand
 from pinnace.network.proxy import NodeFacts, Proxier
 
-USER = UserInfo("system:kube-proxy", groups=("system:authenticated",))
 _BRIDGE_CALLS = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _log = get_logger("cluster")
 
 
 @asynccontextmanager
-async def service_proxy(handler: Handler, clock: Clock, node: str, network: PodNetwork) -> AsyncIterator[None]:
-    """Keep Services reachable on this machine while the body runs."""
-    nft = NftCommand.find()
-    if nft is None or os.geteuid() != 0:
-        missing = "nft is not installed" if nft is None else "not root"
-        _log.warning("Services are not reachable by their addresses", reason=missing)
+async def service_proxy(
+    informers: InformerFactory, clock: Clock, node: str, network: PodNetwork, nft: NftCommand | None
+) -> AsyncIterator[None]:
+    """Keep Services reachable on this machine while the body runs; `informers` are run by the caller."""
+    if nft is None:
+        _log.warning("Services are not reachable by their addresses", reason="nft is not installed")
         yield
         return
-    informers = InformerFactory(Client(InProcessTransport(handler, USER), user_agent="kube-proxy"), clock)
     facts = NodeFacts(node, table=network.name, bridge=network.bridge, answers_bypass=not _sees_bridged_answers())
     proxier = Proxier(informers, clock, nft, facts)
-    async with running("proxy informers", informers.run), running("service proxy", proxier.run):
+    async with running("service proxy", proxier.run):
         yield
 
 
@@ -56,8 +52,8 @@ def remove_rules(network: PodNetwork) -> str:
     nft = NftCommand.find()
     if nft is None:
         return ""
-    for family in ("ip", "ip6"):
-        script = f"add table {family} {network.name}\ndelete table {family} {network.name}\n"
+    for family, table in (("ip", network.name), ("ip6", network.name), ("ip", network.masquerading)):
+        script = f"add table {family} {table}\ndelete table {family} {table}\n"
         done = subprocess.run([nft.path, "-f", "-"], input=script, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             return f"nft: {done.stderr.strip()}"

@@ -5,20 +5,29 @@ what to do. Asked for containers that it cannot have, the cluster does not start
 """
 
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pinnace import VERSION
 from pinnace.client import Client, InProcessTransport
 from pinnace.cluster.certificates import Certificates
+from pinnace.cluster.cluster_dns import issue_certificate, make_service
 from pinnace.cluster.config import RuntimeKind
 from pinnace.cluster.containerd_config import ContainerdError, detect
+from pinnace.cluster.paths import ClusterPaths
+from pinnace.cluster.pki import ClusterPki, local_addresses
 from pinnace.cluster.server_state import ClusterError
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.identity import Identity
+from pinnace.component.tls import KeyPair
+
+if TYPE_CHECKING:
+    from pinnace.cluster.node import Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,32 @@ def missing_for_containers() -> list[str]:
     return list(detect().missing) if os.geteuid() == 0 else ["root"]
 
 
+def _member(name: str, handler: Handler, clock: Clock, certificates: Certificates, url: str) -> "Membership":
+    """Return how the node beside the server belongs to the cluster: it calls in process, and the authority is at hand."""
+    from pinnace.cluster.node import Membership  # noqa: PLC0415
+
+    address = next(iter(local_addresses()), "127.0.0.1")
+    user = UserInfo(f"system:node:{name}", groups=("system:nodes", "system:authenticated"))
+    proxy = UserInfo("system:kube-proxy", groups=("system:authenticated",))
+
+    def issue(pki: ClusterPki) -> KeyPair:
+        return pki.authority.issue_server(user.name, [name, address], clock.time(), organizations=["system:nodes"])
+
+    async def serving() -> ssl.SSLContext:
+        return certificates.serving(issue)
+
+    return Membership(
+        name=name,
+        address=address,
+        server=url,
+        ca_pem=certificates.pki.authority.certificate_pem,
+        new_client=lambda user_agent: Client(InProcessTransport(handler, user), user_agent=user_agent),
+        network_client=Client(InProcessTransport(handler, proxy), user_agent="kube-proxy"),
+        serving=serving,
+        issue_dns=lambda: issue_certificate(certificates.pki, clock.time()),
+    )
+
+
 @asynccontextmanager
 async def this_node(
     choice: Choice,
@@ -79,13 +114,13 @@ async def this_node(
         yield ThisNode(note=choice.note)
         return
     # gRPC, which only containers need, would cost the others 20 MB.
-    from pinnace.cluster.node_readiness import mark_control_plane, node_name, wait_ready  # noqa: PLC0415
+    from pinnace.cluster.node_readiness import mark_control_plane, wait_ready  # noqa: PLC0415
     from pinnace.cluster.simulated_fleet import be_real, simulate  # noqa: PLC0415
 
     admin = Client(
         InProcessTransport(handler, UserInfo("kubernetes-admin", groups=("system:masters", "system:authenticated")))
     )
-    name = node_name()
+    name = ClusterPaths(data_dir).node_name
     try:
         if choice.kind is RuntimeKind.SIMULATED:
             await simulate(admin, name)
@@ -96,8 +131,10 @@ async def this_node(
         await be_real(admin, name)
         from pinnace.cluster.node import NodeFiles, node  # noqa: PLC0415
 
-        files = NodeFiles(data_dir)
-        async with node(files, certificates, handler, clock, identity, VERSION, url) as kubelet:
+        await make_service(admin)
+        files = NodeFiles(data_dir, data_dir / "images")
+        member = _member(name, handler, clock, certificates, url)
+        async with node(files, member, clock, identity, VERSION) as kubelet:
             note = await wait_ready(admin, name, clock)
             await mark_control_plane(admin, name)
             yield ThisNode(name, note, {name: kubelet})

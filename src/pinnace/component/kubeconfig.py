@@ -48,6 +48,20 @@ def tree(name: str, access: Access) -> dict[str, Any]:
     }
 
 
+def cluster_tree(name: str, access: Access) -> dict[str, Any]:
+    """Return a kubeconfig that says where a cluster is and whom to believe, and nothing of any user."""
+    cluster = tree(name, access)["clusters"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": cluster,
+        "contexts": None,
+        "current-context": "",
+        "preferences": {},
+        "users": None,
+    }
+
+
 def load(path: Path) -> dict[str, Any]:
     """Read a file; one that is not there, or empty, is an empty configuration.
 

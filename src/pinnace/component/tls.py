@@ -8,6 +8,7 @@ Invariant: private keys are written with mode 0600, and in memory never appear i
 """
 
 import contextlib
+import hashlib
 import ipaddress
 import os
 import ssl
@@ -94,7 +95,7 @@ class CertificateAuthority:
     ) -> "CertificateAuthority":
         """Make a new authority, valid from now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _subject(common_name, ())
+        name = subject_of(common_name, ())
         builder = _builder(name, name, key.public_key(), now, lifetime_seconds)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(authority=True), critical=True)
@@ -115,7 +116,7 @@ class CertificateAuthority:
         lifetime_seconds: float = CERTIFICATE_LIFETIME_SECONDS,
     ) -> KeyPair:
         """Issue a certificate for a server that is reached by these DNS names and IP addresses."""
-        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+        alternatives = x509.SubjectAlternativeName([general_name(name) for name in names])
         return self._issue(
             common_name,
             organizations,
@@ -148,7 +149,7 @@ class CertificateAuthority:
         """
         try:
             request = x509.load_pem_x509_csr(request_pem)
-            with _long_names():
+            with long_names():
                 subject = request.subject
         except ValueError as error:
             raise CertificateError("not a certificate request in PEM") from error
@@ -174,7 +175,7 @@ class CertificateAuthority:
         alternatives: x509.SubjectAlternativeName | None = None,
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _subject(common_name, organizations)
+        subject = subject_of(common_name, organizations)
         lifetime_seconds = self._bounded(now, lifetime_seconds)
         builder = _builder(subject, self._certificate.subject, key.public_key(), now, lifetime_seconds)
         if alternatives is not None:
@@ -220,22 +221,33 @@ def certificate_facts(certificate: bytes) -> CertificateFacts:
         pass
     with contextlib.suppress(x509.ExtensionNotFound):
         is_ca = loaded.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    with _long_names():
+    with long_names():
         subject = loaded.subject
-    common_names = _texts(subject, NameOID.COMMON_NAME)
-    uids = _texts(subject, _UID)
+    common_names = texts_of(subject, NameOID.COMMON_NAME)
+    uids = texts_of(subject, _UID)
     if len(uids) > 1 or "" in uids:
         raise CertificateError("the subject must have one uid at most, and not an empty one")
     return CertificateFacts(
         # Of several the last, as Go reads them: whoever signed has looked at that one.
         common_name=common_names[-1] if common_names else "",
-        organizations=_texts(subject, NameOID.ORGANIZATION_NAME),
+        organizations=texts_of(subject, NameOID.ORGANIZATION_NAME),
         not_before=loaded.not_valid_before_utc.timestamp(),
         not_after=loaded.not_valid_after_utc.timestamp(),
         is_ca=is_ca,
         names=names,
         uid=uids[0] if uids else "",
     )
+
+
+def public_key_pin(certificate_pem: bytes) -> str:
+    """Return `sha256:<hex>` of a certificate's public key, as people compare it (RFC 7469, in hexadecimal).
+
+    Raises:
+        CertificateError: not a certificate.
+    """
+    key = _load_certificate(certificate_pem).public_key()
+    data = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def server_context(pair: KeyPair, client_ca_pem: bytes | None) -> ssl.SSLContext:
@@ -295,7 +307,7 @@ def _common(context: ssl.SSLContext) -> None:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
 
 
-def _subject(common_name: str, organizations: Sequence[str]) -> x509.Name:
+def subject_of(common_name: str, organizations: Sequence[str]) -> x509.Name:
     """Return a subject as long as it needs to be.
 
     The standard's 64 characters are too few for `system:node:` and a node's name, and nobody in Kubernetes keeps to them.
@@ -303,12 +315,12 @@ def _subject(common_name: str, organizations: Sequence[str]) -> x509.Name:
     parts = [(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
     if common_name:
         parts.append((NameOID.COMMON_NAME, common_name))
-    with _long_names():
+    with long_names():
         return x509.Name([x509.NameAttribute(oid, text, _validate=False) for oid, text in parts])
 
 
 @contextlib.contextmanager
-def _long_names() -> Iterator[None]:
+def long_names() -> Iterator[None]:
     """Let names over the standard's length pass without a warning, written and read."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -344,7 +356,8 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def _general_name(name: str) -> x509.GeneralName:
+def general_name(name: str) -> x509.GeneralName:
+    """Return an address as an address, and all else as a DNS name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -377,7 +390,8 @@ def _load_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _texts(name: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
+def texts_of(name: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
+    """Return the values of one attribute of a name."""
     return tuple(str(attribute.value) for attribute in name.get_attributes_for_oid(oid))
 
 

@@ -14,12 +14,17 @@ from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.metrics import Metrics
+from pinnace.component.tls import CertificateAuthority
+from pinnace.controllers.bootstrap_tokens import BootstrapSigner, TokenCleaner
+from pinnace.controllers.certificate_approver import CertificateApprover
+from pinnace.controllers.certificate_signer import CertificateCleaner, CertificateSigner
 from pinnace.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from pinnace.controllers.controller import Controller
 from pinnace.controllers.cronjob import CronJobController
 from pinnace.controllers.daemonset import DaemonSetController
 from pinnace.controllers.deployment import DeploymentController
 from pinnace.controllers.disruption import DisruptionController, StalePodDisruptionController
+from pinnace.controllers.dns_endpoints import DnsEndpointsController
 from pinnace.controllers.endpoints import EndpointsController
 from pinnace.controllers.endpointslice import EndpointSliceController
 from pinnace.controllers.garbage_collector import GarbageCollector
@@ -65,12 +70,17 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     StalePodDisruptionController,
     EndpointSliceController,
     EndpointsController,
+    DnsEndpointsController,
     GarbageCollector,
     ResourceQuotaController,
     ClusterRoleAggregationController,
     PVCProtectionController,
     PVProtectionController,
     VACProtectionController,
+    CertificateApprover,
+    CertificateCleaner,
+    BootstrapSigner,
+    TokenCleaner,
 )
 
 
@@ -82,14 +92,15 @@ class ControllerManager:
         handler: Handler,
         clock: Clock,
         *,
-        ca_pem: str,
+        authority: CertificateAuthority | None,
         node_ranges: Sequence[NodeRanges],
         service_cidrs: Sequence[str] = (),
         metrics: Metrics | None = None,
     ) -> None:
+        """Make it; without an `authority` nobody signs certificates."""
         self._handler = handler
         self._clock = clock
-        self._ca_pem = ca_pem
+        self._authority = authority
         self._node_ranges, self._service_cidrs = node_ranges, service_cidrs
         self._metrics = metrics if metrics is not None else Metrics()
         self._restarts = self._metrics.counter(
@@ -127,8 +138,11 @@ class ControllerManager:
         yield NodeIpamController(
             ipam, informers, self._clock, ranges=self._node_ranges, service_cidrs=self._service_cidrs
         )
-        name = RootCACertPublisher.name
-        yield RootCACertPublisher(self._client(name), informers, self._clock, ca_pem=self._ca_pem)
+        ca_pem = self._authority.certificate_pem.decode() if self._authority is not None else ""
+        yield RootCACertPublisher(self._client(RootCACertPublisher.name), informers, self._clock, ca_pem=ca_pem)
+        if self._authority is not None:
+            client = self._client(CertificateSigner.name)
+            yield CertificateSigner(client, informers, self._clock, authority=self._authority)
 
     def _client(self, name: str) -> Client:
         groups = (_ACCOUNTS, f"{_ACCOUNTS}:kube-system", "system:authenticated")

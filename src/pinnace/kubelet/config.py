@@ -23,6 +23,7 @@ class KubeletConfig:
     # Gives the images that are never cleaned away, as no registry has them.
     kept_images: Callable[[], frozenset[str]] = frozenset
     node_labels: Mapping[str, str] = field(default_factory=dict)
+    node_annotations: Mapping[str, str] = field(default_factory=dict)
     version: str = "v1.36.0"
     # Seconds between two looks at the whole runtime; zero when its events tell everything.
     relist_seconds: float = 1.0

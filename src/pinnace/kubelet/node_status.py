@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from pinnace.api import coordination_v1, core_v1, meta_v1
 from pinnace.client import Client, EventRecorder, PatchType
 from pinnace.component.clock import Clock
+from pinnace.component.http import HttpError
 from pinnace.component.logging import get_logger
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.machine import Machine
@@ -125,7 +126,7 @@ class NodeStatus:
         while True:
             try:
                 return await self._register(seen)
-            except ApiError as error:
+            except (ApiError, HttpError, OSError, TimeoutError) as error:
                 _log.warning("node not registered yet", node=self._config.node_name, error=str(error))
                 await self._clock.sleep(delay)
                 seen, delay = None, min(delay * 2, 7.0)
@@ -133,7 +134,7 @@ class NodeStatus:
     async def _register(self, seen: core_v1.Node | None) -> core_v1.Node:
         name = self._config.node_name
         wanted = core_v1.Node(
-            metadata=meta_v1.ObjectMeta(name=name, labels=self._labels(), annotations=dict(_ANNOTATIONS))
+            metadata=meta_v1.ObjectMeta(name=name, labels=self._labels(), annotations=self._annotations())
         )
         try:
             if seen is None:
@@ -150,7 +151,7 @@ class NodeStatus:
         """Take over a Node that is there: its labels and annotations are completed, its status is this machine's."""
         self.node = found
         labels = _missing(found.metadata.labels, self._labels())
-        annotations = _missing(found.metadata.annotations, _ANNOTATIONS)
+        annotations = _missing(found.metadata.annotations, self._annotations())
         if labels or annotations:
             patch = {"metadata": {"labels": labels, "annotations": annotations}}
             self.node = await self._client.patch(core_v1.Node, self._config.node_name, patch)
@@ -161,9 +162,7 @@ class NodeStatus:
 
         `seen` is the node as the caller follows it, which may be a little old.
         """
-        self.node = seen
-        if self.node is None:
-            self.node = await self.read()
+        self.node = seen if seen is not None else await self.read()
         old, status = self.node, await self._status(self.node)
         due = self._clock.monotonic() - self._reported >= REPORT_SECONDS
         if due or _without_heartbeats(status) != _without_heartbeats(self.node.status):
@@ -247,6 +246,9 @@ class NodeStatus:
             images=_image_list(present),
             conditions=tuple(conditions(node.status.conditions, self.health, self._clock.time(), self.pressures())),
         )
+
+    def _annotations(self) -> dict[str, str]:
+        return {**_ANNOTATIONS, **self._config.node_annotations}
 
     def _labels(self) -> dict[str, str]:
         machine = self._machine.info().architecture

@@ -159,7 +159,7 @@ def _components(
     handler: Handler, clock: Clock, source: random.Random
 ) -> Iterator[tuple[str, Coroutine[Any, Any, Never]]]:
     manager = ControllerManager(
-        handler, clock, ca_pem="", node_ranges=node_ranges(CLUSTER_RANGE), service_cidrs=(SERVICE_RANGE,)
+        handler, clock, authority=None, node_ranges=node_ranges(CLUSTER_RANGE), service_cidrs=(SERVICE_RANGE,)
     )
     yield "controller manager", manager.run()
     client = Client(InProcessTransport(handler, UserInfo("system:kube-scheduler")))

@@ -6,6 +6,7 @@ heads bounded. An upgrade that the server declines leaves no connection open.
 
 import asyncio
 import io
+import socket
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ HEAD_LIMIT_BYTES = 1024 * 1024
 _REFUSAL_LIMIT_BYTES = 1024 * 1024
 # Bytes from which aiohttp wants a file instead of a text, so as to send in pieces.
 _LARGE_BODY_BYTES = 512 * 1024
+# A peer that a cut network keeps away is given up within 20 s, whether or not something was sent to it; watches would never notice.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 20_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,9 @@ class HttpClient:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._ssl or True, limit=0, keepalive_timeout=60),
+                connector=aiohttp.TCPConnector(
+                    ssl=self._ssl or True, limit=0, keepalive_timeout=60, socket_factory=_socket
+                ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
@@ -176,6 +181,16 @@ class HttpClient:
         if any("\r" in line or "\n" in line for line in lines):
             raise ValueError("a line break in a request's head")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Make a socket that notices when nobody is at its other end any more."""
+    made = socket.socket(address[0], address[1], address[2])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:  # not every system has them all
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 async def _body(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
