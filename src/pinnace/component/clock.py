@@ -95,6 +95,10 @@ class Clock(Protocol):
         """Wait; zero or less lets other tasks run once."""
 
     @abstractmethod
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called after this many seconds; returns what takes that back, harmless when it has been called."""
+
+    @abstractmethod
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
         """Cancel the body after this many seconds and raise TimeoutError; None never does."""
 
@@ -158,6 +162,9 @@ class RealClock(_Ticking):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(seconds, 0.0))
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return asyncio.get_running_loop().call_later(max(seconds, 0.0), callback).cancel
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
         return asyncio.timeout(seconds)
@@ -224,6 +231,14 @@ class VirtualClock(_Ticking):
             timer.callback = None
             for hold in waking:
                 hold.release()
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        timer = self._schedule(max(seconds, 0.0), callback)
+
+        def cancel() -> None:
+            timer.callback = None
+
+        return cancel
 
     @asynccontextmanager
     async def timeout(self, seconds: float | None) -> AsyncIterator[object]:

@@ -17,7 +17,7 @@ from pinnace.apiserver.endpoints.options import ListOptions, list_options, parse
 from pinnace.apiserver.endpoints.responses import escape_html, tree_bytes
 from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.endpoints.table import check_include, partial, table
-from pinnace.apiserver.storage import Watcher, WatchEvent
+from pinnace.apiserver.storage import WatchEvent
 from pinnace.component.http import Headers, Response
 from pinnace.machinery.errors import ApiError
 from pinnace.machinery.selectors import FieldRequirement
@@ -76,35 +76,28 @@ class _Stream:
             async with storage.watch(
                 self._scope.info.namespace, labels=options.labels, fields=options.fields, after=after
             ) as watcher:
-                async for lines in self._follow(watcher):
-                    yield lines
+                if self._with_initial and options.bookmarks:
+                    revision = await storage.catch_up()
+                    if not watcher.is_idle:
+                        yield self._lines(await anext(watcher))
+                    yield self._bookmark(revision, initial=True)
+                # One timer for the next bookmark, not one for each event: a thousand watches get an event together.
+                while (now := self._clock.monotonic()) < self._end:
+                    bookmark_at = self._next_bookmark()
+                    remind_later = self._clock.call_later(min(bookmark_at, self._end) - now, watcher.remind)
+                    try:
+                        while batch := await anext(watcher):
+                            yield self._lines(batch)
+                    except StopAsyncIteration:
+                        return
+                    finally:
+                        remind_later()
+                    if self._clock.monotonic() >= bookmark_at:
+                        revision = await storage.catch_up()
+                        if watcher.is_idle:
+                            yield self._bookmark(revision)
         except ApiError as error:
             yield b'{"type":"ERROR","object":%b}\n' % escape_html(tree_bytes(error.status()))
-
-    async def _follow(self, watcher: Watcher) -> AsyncIterator[bytes]:
-        if self._with_initial and self._options.bookmarks:
-            revision = await self._scope.registry.storage.catch_up()
-            if not watcher.is_idle:
-                yield self._lines(await anext(watcher))
-            yield self._bookmark(revision, initial=True)
-        bookmark_at = self._next_bookmark()
-        while True:
-            now = self._clock.monotonic()
-            if now >= self._end:
-                return
-            try:
-                async with self._clock.timeout(max(min(bookmark_at, self._end) - now, 0.0)):
-                    batch = await anext(watcher)
-            except TimeoutError:
-                if self._clock.monotonic() >= bookmark_at:
-                    revision = await self._scope.registry.storage.catch_up()
-                    if watcher.is_idle:
-                        yield self._bookmark(revision)
-                    bookmark_at = self._next_bookmark()
-                continue
-            except StopAsyncIteration:
-                return
-            yield self._lines(batch)
 
     def _next_bookmark(self) -> float:
         if not self._options.bookmarks:
@@ -123,8 +116,8 @@ class _Stream:
         if registry.version is not None:
             return escape_html(b"".join([event.line_of(registry.shown(event.entry).body) for event in batch]))
         if len(batch) == 1:
-            return escape_html(batch[0].line)
-        return escape_html(b"".join([event.line for event in batch]))
+            return batch[0].sent_as(escape_html)
+        return b"".join([event.sent_as(escape_html) for event in batch])
 
     def _transformed(self, obj: Any) -> bytes:
         output = self._scope.output

@@ -7,7 +7,7 @@ watches of five thousand kubelets. The queue to a watcher is bounded: who falls 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -58,12 +58,13 @@ class Change:
 class WatchEvent:
     """An event as it is sent; the line is encoded when first asked for, then shared."""
 
-    __slots__ = ("_line", "entry", "type")
+    __slots__ = ("_line", "_sent", "entry", "type")
 
     def __init__(self, kind: EventType, entry: Entry[Any]) -> None:
         self.type = kind
         self.entry = entry
         self._line: bytes | None = None
+        self._sent: bytes | None = None
 
     @property
     def line(self) -> bytes:
@@ -71,6 +72,12 @@ class WatchEvent:
         if self._line is None:
             self._line = self.line_of(self.entry.body)
         return self._line
+
+    def sent_as(self, write: Callable[[bytes], bytes]) -> bytes:
+        """Return the line as it goes out; `write`, the same for all who ask, is done once."""
+        if self._sent is None:
+            self._sent = write(self.line)
+        return self._sent
 
     def line_of(self, body: bytes) -> bytes:
         """Return the event with its object in another form."""
@@ -101,7 +108,7 @@ class Selection(Struct, frozen=True, gc=False):
 class Watcher:
     """One client's watch: an iterator of batches of events, ended by `close`, or by itself when it falls behind.
 
-    `after` is the revision the client knows; nothing at or before it is delivered.
+    `after` is the revision the client knows; nothing at or before it is delivered. A batch is empty when `remind` ended the wait.
     """
 
     def __init__(self, selection: Selection, after: int, initial: Iterable[WatchEvent], clock: Clock) -> None:
@@ -113,6 +120,7 @@ class Watcher:
         self._hold: Hold | None = clock.hold("watch event") if self._waiting else None
         self._arrived = asyncio.Event()
         self._closed = False
+        self._reminded = False
         if self._waiting:
             self._arrived.set()
 
@@ -121,12 +129,16 @@ class Watcher:
         """Whether everything that happened has been handed over."""
         return not self._waiting
 
-    def offer(self, change: Change) -> None:
-        """Queue a change if it shows through the selection."""
+    def remind(self) -> None:
+        """End the wait for events, if need be without any: something else is due."""
+        self._reminded = True
+        if self._hold is None:
+            self._hold = self._clock.hold("watch event")
+        self._arrived.set()
+
+    def offer(self, change: Change, event: WatchEvent) -> None:
+        """Queue a change, as it shows through the selection."""
         if change.revision <= self._after or self._closed:
-            return
-        event = self.selection.see(change)
-        if event is None:
             return
         if len(self._waiting) >= QUEUE_LIMIT_EVENTS:
             self.is_too_slow = True
@@ -150,13 +162,15 @@ class Watcher:
         return self
 
     async def __anext__(self) -> tuple[WatchEvent, ...]:
-        while not self._waiting:
+        while not self._waiting and not self._reminded:
             if self._closed:
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
         batch, self._waiting = tuple(self._waiting), []
-        if self._hold is not None:
+        if not batch:
+            self._reminded = False
+        if self._hold is not None and not self._reminded:
             self._hold.release()
             self._hold = None
         return batch
@@ -171,28 +185,36 @@ class Watchers:
 
     def __init__(self, indexed: frozenset[str]) -> None:
         self._indexed = tuple(sorted(indexed))
-        self._buckets: dict[_Bucket, dict[Watcher, None]] = defaultdict(dict)
+        # Those who select alike stand together, in the order in which the first of them came: a change is matched once for all.
+        self._buckets: dict[_Bucket, dict[Selection, dict[Watcher, None]]] = defaultdict(dict)
 
     def __len__(self) -> int:
-        return sum(map(len, self._buckets.values()))
+        return sum(len(group) for bucket in self._buckets.values() for group in bucket.values())
 
     def __iter__(self) -> Iterator[Watcher]:
-        return iter([watcher for bucket in self._buckets.values() for watcher in bucket])
+        return iter([watcher for bucket in self._buckets.values() for group in bucket.values() for watcher in group])
 
     def add(self, watcher: Watcher) -> None:
-        self._buckets[self._bucket(watcher.selection)][watcher] = None
+        self._buckets[self._bucket(watcher.selection)].setdefault(watcher.selection, {})[watcher] = None
 
     def remove(self, watcher: Watcher) -> None:
-        bucket = self._bucket(watcher.selection)
-        self._buckets[bucket].pop(watcher, None)
-        if not self._buckets[bucket]:
-            del self._buckets[bucket]
+        name, selection = self._bucket(watcher.selection), watcher.selection
+        groups = self._buckets[name]
+        group = groups.get(selection, {})
+        group.pop(watcher, None)
+        if not group:
+            groups.pop(selection, None)
+        if not groups:
+            del self._buckets[name]
 
     def offer(self, change: Change) -> None:
         """Hand a change to everyone it may concern."""
         for bucket in self._concerned(change):
-            for watcher in tuple(self._buckets.get(bucket, ())):
-                watcher.offer(change)
+            for selection, group in tuple(self._buckets.get(bucket, {}).items()):
+                event = selection.see(change)
+                if event is not None:
+                    for watcher in tuple(group):
+                        watcher.offer(change, event)
 
     def _bucket(self, selection: Selection) -> _Bucket:
         name = selection.fields.exact("metadata.name")
