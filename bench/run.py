@@ -1,4 +1,4 @@
-"""All figures of the project, or some: `python bench/run.py [requests|watchers|startup|pods]...`.
+"""All figures of the project, or some: `python bench/run.py [requests|watchers|startup|pods|nodes]...`.
 
 Needs wrk for the requests; figures of real pods need root and containerd, and are left out with a word where they cannot be had.
 """
@@ -6,13 +6,14 @@ Needs wrk for the requests; figures of real pods need root and containerd, and a
 import argparse
 
 import api_requests
+import nodes
 import pods
 import startup
 import watchers
 from report import Figure, show
 from servers import missing_for_containers
 
-PARTS = ("requests", "watchers", "startup", "pods")
+PARTS = ("requests", "watchers", "startup", "pods", "nodes")
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="starts of each kind")
     parser.add_argument("--pods", type=int, default=20, help="pods to start, one after another")
     parser.add_argument("--idle-seconds", type=float, default=30.0, help="how long to look at an idle cluster")
+    parser.add_argument("--nodes", type=int, nargs="+", default=[100, 1000, 5000], help="how many simulated nodes")
     given = parser.parse_args()
     parts = given.parts or PARTS
     if unknown := set(parts) - set(PARTS):
@@ -38,6 +40,8 @@ def main() -> None:
             print(f"pods: left out: {reason}")
         else:
             figures += pods.measure(given.pods, given.idle_seconds)
+    if "nodes" in parts:
+        figures += nodes.measure(given.nodes, given.idle_seconds)
     show(figures)
 
 

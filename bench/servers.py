@@ -121,9 +121,9 @@ class Cluster:
     folder: Path
 
     def pinnace(self, command: str, *arguments: str) -> str:
-        words = [str(PINNACE), command, "--name", "bench", "--data-dir", str(self.folder / "data"), *arguments]
+        words = [str(PINNACE), *command.split(), "--name", "bench", "--data-dir", str(self.folder / "data"), *arguments]
         environment = {**ENVIRONMENT, "KUBECONFIG": str(self.folder / "kubeconfig")}
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, env=environment)
         if done.returncode != 0:
             raise SystemExit(f"pinnace {command}: {done.stderr.strip()}")
         return done.stdout

@@ -18,7 +18,7 @@ from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.runtime import ContainerRuntime, Health, Image, Images, RuntimeFailure
 from pinnace.machinery import quantity, timestamps
-from pinnace.machinery.errors import AlreadyExists, ApiError, NotFound
+from pinnace.machinery.errors import AlreadyExists, ApiError
 
 UPDATE_SECONDS, REPORT_SECONDS, RENEW_SECONDS, LEASE_SECONDS = 10.0, 300.0, 10.0, 40
 # Up to this share, the looks at the status and the renewals come later than that: many nodes do not speak all at once.
@@ -118,7 +118,8 @@ class NodeStatus:
         self.pressures: Callable[[], frozenset[str]] = frozenset
         self.node: core_v1.Node | None = None
         has = {**machine.capacity(), "pods": str(config.max_pods)}
-        self.capacity, self.allocatable = has, allocatable(has)
+        # Written as the API server writes them: another spelling would look like a change at every look.
+        self.capacity, self.allocatable = _canonical(has), _canonical(allocatable(has))
 
     async def register(self, seen: core_v1.Node | None = None) -> core_v1.Node:
         """Create the Node, or take over the one of this name, `seen` when it is known already; tries until it works."""
@@ -190,15 +191,13 @@ class NodeStatus:
             else:
                 return
         name = self._config.node_name
+        owner = meta_v1.OwnerReference(api_version="v1", kind="Node", name=name, uid=self.node.metadata.uid)
+        metadata = meta_v1.ObjectMeta(name=name, namespace=LEASE_NAMESPACE, owner_references=(owner,))
+        made = coordination_v1.Lease(metadata=metadata, spec=self._lease_spec(coordination_v1.LeaseSpec()))
         try:
-            found = await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE)
-        except NotFound:
-            owner = meta_v1.OwnerReference(api_version="v1", kind="Node", name=name, uid=self.node.metadata.uid)
-            metadata = meta_v1.ObjectMeta(name=name, namespace=LEASE_NAMESPACE, owner_references=(owner,))
-            made = coordination_v1.Lease(metadata=metadata, spec=self._lease_spec(coordination_v1.LeaseSpec()))
             self._lease = await self._client.create(made)
-            return
-        await self._put_lease(found)
+        except AlreadyExists:
+            await self._put_lease(await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE))
 
     async def _put_lease(self, lease: coordination_v1.Lease) -> None:
         self._lease = await self._client.update(replace(lease, spec=self._lease_spec(lease.spec)))
@@ -281,6 +280,10 @@ class NodeStatus:
 def about(name: str) -> core_v1.Node:
     """Return a node as events are about it: by its name, which stands for its UID, too."""
     return core_v1.Node(kind="Node", api_version="v1", metadata=meta_v1.ObjectMeta(name=name, uid=name))
+
+
+def _canonical(amounts: Mapping[str, str]) -> dict[str, str]:
+    return {name: quantity.canonical(amount) for name, amount in amounts.items()}
 
 
 def _missing(there: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:

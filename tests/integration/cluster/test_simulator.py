@@ -139,3 +139,14 @@ async def test_node_says_how_slowly_its_pods_start(cluster: Cluster, namespace: 
     assert (await cluster.client.get(core_v1.Pod, "one", namespace)).status.phase == "Pending"
     await cluster.clock.advance(seconds=10)
     assert (await cluster.client.get(core_v1.Pod, "one", namespace)).status.phase == "Running"
+
+
+async def test_idle_node_writes_its_lease_alone(cluster: Cluster) -> None:
+    """A node on which nothing happens renews its lease and writes its status every five minutes, no more often."""
+    await cluster.clock.advance(seconds=30)
+    before = await node(cluster, "node-1")
+    await cluster.clock.advance(minutes=4)
+    quiet = await node(cluster, "node-1")
+    assert quiet.metadata.resource_version == before.metadata.resource_version
+    await cluster.clock.advance(minutes=2)
+    assert (await node(cluster, "node-1")).metadata.resource_version != before.metadata.resource_version

@@ -1,0 +1,85 @@
+"""What simulated nodes cost: how long they take to be Ready, and processor and memory of a server whose nodes only send their heartbeats.
+
+Draws what was measured as `docs/simulated-nodes.svg`.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plot import Line, Panel, draw
+from report import Figure
+from servers import ROOT, cluster
+
+# Seconds for a cluster to become quiet after its nodes are Ready: one round of heartbeats.
+_CALM_SECONDS = 15.0
+# Nodes → the most that they may take to register, in seconds; of one core, in percent; in MB.
+_GOALS: dict[int, tuple[float | None, float | None, float | None]] = {
+    1000: (None, 30.0, 400.0),
+    5000: (60.0, None, None),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One cluster with so many nodes."""
+
+    nodes: int
+    register_seconds: float
+    cpu_percent: float
+    resident_mb: float
+
+
+def measure(sizes: Sequence[int], idle_seconds: float) -> list[Figure]:
+    """Run a cluster of each size, one after the other."""
+    found = [_measure(nodes, idle_seconds) for nodes in sizes]
+    if len(found) > 1:
+        _draw(found)
+    return [figure for each in found for figure in _figures(each, idle_seconds)]
+
+
+def _measure(nodes: int, idle_seconds: float) -> Measured:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, cluster(Path(folder)) as made:
+        made.pinnace("up", "--port", "0", "--runtime", "none")
+        begun = time.perf_counter()
+        made.pinnace("node add", "--simulated", str(nodes))
+        seconds = time.perf_counter() - begun
+        pid = made.status()["pid"]
+        time.sleep(_CALM_SECONDS)
+        before = _cpu_seconds(pid)
+        time.sleep(idle_seconds)
+        share = (_cpu_seconds(pid) - before) / idle_seconds
+        return Measured(nodes, seconds, 100 * share, _resident_mb(pid))
+
+
+def _figures(measured: Measured, idle_seconds: float) -> list[Figure]:
+    nodes = measured.nodes
+    register, cpu, memory = _GOALS.get(nodes, (None, None, None))
+    note = f"of one core, over {idle_seconds:.0f} s"
+    return [
+        Figure(f"{nodes} simulated nodes, made to Ready", measured.register_seconds, "s", register),
+        Figure(f"{nodes} simulated nodes idle, CPU", measured.cpu_percent, "%", cpu, note=note),
+        Figure(f"{nodes} simulated nodes idle, resident", measured.resident_mb, "MB", memory),
+    ]
+
+
+def _draw(found: Sequence[Measured]) -> None:
+    sizes = [each.nodes for each in found]
+    panels = [
+        Panel("resident memory, MB", Line(sizes, [each.resident_mb for each in found])),
+        Panel("CPU, % of one core", Line(sizes, [each.cpu_percent for each in found])),
+        Panel("from made to Ready, s", Line(sizes, [each.register_seconds for each in found])),
+    ]
+    (ROOT / "docs/simulated-nodes.svg").write_text(draw("simulated nodes", panels), encoding="utf-8")
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
