@@ -45,6 +45,7 @@ from pinnace.controllers.storage_protection import (
     VACProtectionController,
 )
 from pinnace.controllers.taint_eviction import TaintEvictionController
+from pinnace.controllers.ttl import TTLController
 from pinnace.controllers.ttl_after_finished import TTLAfterFinishedController
 
 _ACCOUNTS = "system:serviceaccounts"
@@ -65,6 +66,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     StatefulSetController,
     JobController,
     CronJobController,
+    TTLController,
     TTLAfterFinishedController,
     DisruptionController,
     StalePodDisruptionController,

@@ -67,6 +67,7 @@ class NodeLifecycleController(Controller):
         pod_rules.add_node_index(self._pods.cache)
         self._pods.add_handler(self._pod_added, self._pod_updated)
         self._leases = informers.informer(coordination_v1.Lease, LEASES)
+        self._leases.add_handler(self._renewed, lambda _, new: self._renewed(new))
         self._nodes.add_handler(self._registered, lambda _, new: self._changed(new), self._removed)
 
     def _registered(self, node: core_v1.Node) -> None:
@@ -97,6 +98,15 @@ class NodeLifecycleController(Controller):
             if health is not None and not self._zones.all_disrupted:
                 health.heard = now
             self.enqueue(other)
+
+    def _renewed(self, lease: coordination_v1.Lease) -> None:
+        """Hear of a node at once: heard of at the next look only, it would be given up that much later than it fell silent.
+
+        Any other time than the last is a sign of life; one of a clock that was set back, too.
+        """
+        health, renewal = self._health.get(lease.metadata.name), lease.spec.renew_time or ""
+        if health is not None and health.renewal != renewal:
+            health.heard, health.renewal = self.clock.monotonic(), renewal
 
     def _pod_added(self, pod: core_v1.Pod) -> None:
         """A pod that comes to a node which is not ready is not ready, either."""
@@ -166,8 +176,8 @@ class NodeLifecycleController(Controller):
             if ready is None:
                 age = timestamps.age_seconds(node.metadata.creation_timestamp, self.clock.time()) or 0.0
             known = self._health[name] = _Health(now - age, heartbeat, renewal, _is_ready(node))
-        elif (known.heartbeat != heartbeat and (ready is None or ready.status != "Unknown")) or renewal > known.renewal:
-            known.heard, known.heartbeat, known.renewal = now, heartbeat, renewal
+        elif known.heartbeat != heartbeat and (ready is None or ready.status != "Unknown"):
+            known.heard, known.heartbeat = now, heartbeat
         return now - known.heard, GRACE_SECONDS if ready is not None else STARTUP_GRACE_SECONDS
 
     async def _give_up(self, node: core_v1.Node) -> core_v1.Node:
