@@ -102,6 +102,20 @@ class FurtherNodes:
             _ip("link", "add", self._bridge, "type", "bridge")
         _ip("address", "replace", f"{segment}.1/24", "dev", self._bridge)
         _ip("link", "set", self._bridge, "up")
+        # As the node that it is the machine speaks to these under the address that it has as one.
+        _ip(
+            "route",
+            "replace",
+            f"{segment}.0/24",
+            "dev",
+            self._bridge,
+            "proto",
+            "kernel",
+            "scope",
+            "link",
+            "src",
+            machine,
+        )
         self._masquerade(segment, pod_range)
         inside, outside = "eth0", f"{self._link}{node.number}"
         if not node.namespace.exists():

@@ -6,7 +6,7 @@ node's end of the tunnel is the first of its pod range, and its hardware address
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -16,18 +16,28 @@ from typing import Any, Protocol
 # The routing protocol of these routes, as `ip route` shows it; upstream of 64 nobody has registered any.
 PROTOCOL = 80
 VXLAN_PORT = 8472
+# Bytes of a packet in the tunnel, of 1500 less the headers around it.
+_TUNNEL_MTU = 1450
 
 
 class NetlinkFailed(Exception):
     """The kernel refused; the text is its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a range of pods is: on the node of this address."""
+
+    pods: IPv4Network
+    node: IPv4Address
+
+
 class Netlink(Protocol):
     """One network namespace's routes."""
 
     @abstractmethod
-    def route(self, own: IPv4Network, wanted: Mapping[IPv4Network, IPv4Address]) -> None:
-        """Have packets to each range go to its node, and to no others of ours; `own` are this node's pods. Blocks for milliseconds.
+    def route(self, own: Place, wanted: Iterable[Place]) -> None:
+        """Have packets to pods of each place go to its node, and to no others of ours; `own` is this node's. Blocks for milliseconds.
 
         Raises:
             NetlinkFailed: the kernel refused; what it took stays.
@@ -50,12 +60,13 @@ class KernelRoutes(Netlink):
         # A node that is and was alone has nothing to look for.
         self._was_used = _has_routes(metric)
 
-    def route(self, own: IPv4Network, wanted: Mapping[IPv4Network, IPv4Address]) -> None:
+    def route(self, own: Place, wanted: Iterable[Place]) -> None:
+        wanted = tuple(wanted)
         if not wanted and not self._was_used:
             return
         self._was_used = True
         with _open() as ip:
-            routes = [self._route(ip, own, pods, node) for pods, node in wanted.items()]
+            routes = [self._route(ip, own, place) for place in wanted]
             have = set(self._present(ip))
             for old in have - set(routes):
                 ip.route("del", dst=str(old.pods), priority=self._metric, proto=PROTOCOL)
@@ -69,13 +80,15 @@ class KernelRoutes(Netlink):
                     proto=PROTOCOL,
                     flags=["onlink"] if new.by_tunnel else [],
                 )
-            self._fill_tunnel(ip, {pods: wanted[pods] for pods in (one.pods for one in routes if one.by_tunnel)})
+            behind = {one.pods for one in routes if one.by_tunnel}
+            self._fill_tunnel(ip, [place for place in wanted if place.pods in behind])
 
-    def _route(self, ip: Any, own: IPv4Network, pods: IPv4Network, node: IPv4Address) -> _Route:
-        (found,) = ip.route("get", dst=str(node))
-        if found.get("gateway") is None:
-            return _Route(pods, str(node), int(found.get("oif")), by_tunnel=False)
-        return _Route(pods, str(pods.network_address), self._tunnel(ip, own, found), by_tunnel=True)
+    def _route(self, ip: Any, own: Place, to: Place) -> _Route:
+        (found,) = ip.route("get", dst=str(to.node))
+        # By another of our addresses it may be near; seen from there, ours is not, and both ends have to come to the same.
+        if found.get("gateway") is None and found.get("prefsrc") == str(own.node):
+            return _Route(to.pods, str(to.node), int(found.get("oif")), by_tunnel=False)
+        return _Route(to.pods, str(to.pods.network_address), self._tunnel(ip, own), by_tunnel=True)
 
     def _present(self, ip: Any) -> Iterator[_Route]:
         tunnel = _index(ip, self._device)
@@ -84,7 +97,7 @@ class KernelRoutes(Netlink):
             link = int(found.get("oif"))
             yield _Route(pods, str(found.get("gateway")), link, by_tunnel=link == tunnel)
 
-    def _tunnel(self, ip: Any, own: IPv4Network, towards: Any) -> int:
+    def _tunnel(self, ip: Any, own: Place) -> int:
         """Return the VXLAN device, made where there is none."""
         there = _index(ip, self._device)
         if there is not None:
@@ -96,33 +109,34 @@ class KernelRoutes(Netlink):
             vxlan_id=self._network_id,
             vxlan_port=VXLAN_PORT,
             vxlan_learning=False,
-            vxlan_link=towards.get("oif"),
-            vxlan_local=towards.get("prefsrc"),
-            address=hardware_address(own),
+            vxlan_local=str(own.node),
+            address=hardware_address(own.pods),
+            mtu=_TUNNEL_MTU,
         )
         made = _index(ip, self._device)
         if made is None:
             raise NetlinkFailed(f"no device {self._device}")
-        ip.addr("add", index=made, address=str(own.network_address), prefixlen=32)
+        ip.addr("add", index=made, address=str(own.pods.network_address), prefixlen=32)
         ip.link("set", index=made, state="up")
         return made
 
-    def _fill_tunnel(self, ip: Any, ends: Mapping[IPv4Network, IPv4Address]) -> None:
+    def _fill_tunnel(self, ip: Any, ends: Sequence[Place]) -> None:
         tunnel = _index(ip, self._device)
         if tunnel is None:
             return
         if not ends:
             ip.link("del", index=tunnel)
             return
-        wanted = {(hardware_address(pods), str(node)) for pods, node in ends.items()}
-        for entry in ip.fdb("dump", ifindex=tunnel):
-            known = (entry.get("lladdr"), entry.get("dst"))
-            if entry["ifindex"] == tunnel and known[1] and known not in wanted:
-                ip.fdb("del", ifindex=tunnel, lladdr=known[0], dst=known[1])
-        for pods, node in ends.items():
-            address = hardware_address(pods)
-            ip.neigh("replace", dst=str(pods.network_address), lladdr=address, ifindex=tunnel, state="permanent")
-            ip.fdb("replace", ifindex=tunnel, lladdr=address, dst=str(node))
+        wanted = {(hardware_address(place.pods), str(place.node)) for place in ends}
+        entries = [one for one in ip.fdb("dump", ifindex=tunnel) if one["ifindex"] == tunnel and one.get("dst")]
+        known = {(one.get("lladdr"), one.get("dst")) for one in entries}
+        for address, node in known - wanted:
+            ip.fdb("del", ifindex=tunnel, lladdr=address, dst=node)
+        for address, node in wanted - known:
+            ip.fdb("append", ifindex=tunnel, lladdr=address, dst=node)
+        for place in ends:
+            end, address = str(place.pods.network_address), hardware_address(place.pods)
+            ip.neigh("replace", dst=end, lladdr=address, ifindex=tunnel, state="permanent")
 
 
 def withdraw(metric: int, device: str) -> list[str]:

@@ -10,7 +10,6 @@ providers, flannel's `host-gw` and `vxlan`.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Never
@@ -19,7 +18,7 @@ from pinnace.api.core_v1 import Node
 from pinnace.client import InformerFactory
 from pinnace.component.clock import Clock
 from pinnace.component.logging import get_logger
-from pinnace.network.netlink import Netlink, NetlinkFailed
+from pinnace.network.netlink import Netlink, NetlinkFailed, Place
 from pinnace.network.nftables import Nftables, NftablesError
 
 # Kernels lose routes with their links; what is there is looked at so often, and again after a failure.
@@ -29,15 +28,6 @@ GATHER_SECONDS = 0.02
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _SIMULATED = "simulated://"
 _log = get_logger("network")
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A node as the others' kernels know it."""
-
-    name: str
-    address: IPv4Address
-    pods: IPv4Network
 
 
 class PodRoutes:
@@ -90,12 +80,12 @@ class PodRoutes:
         if peers([old]) != peers([new]):
             self._woken.set()
 
-    async def _write(self, found: Mapping[str, Peer]) -> None:
+    async def _write(self, found: Mapping[str, Place]) -> None:
         own = found.get(self._node)
         if own is None:
             return
-        others = [peer for peer in found.values() if peer is not own and not peer.address.is_loopback]
-        await asyncio.to_thread(self._netlink.route, own.pods, {peer.pods: peer.address for peer in others})
+        others = [place for place in found.values() if place is not own and not place.node.is_loopback]
+        await asyncio.to_thread(self._netlink.route, own, others)
         script = masquerade(self._table, own, others)
         if self._nftables is not None and script != self._written:
             await asyncio.to_thread(_FORWARDING.write_text, "1", encoding="ascii")
@@ -106,7 +96,7 @@ class PodRoutes:
             self._on_ready = None
 
 
-def peers(nodes: list[Node]) -> dict[str, Peer]:
+def peers(nodes: list[Node]) -> dict[str, Place]:
     """Return the nodes that pods can be reached on, by name: those with a range, an address, and a kernel."""
     found = {}
     for node in nodes:
@@ -114,17 +104,16 @@ def peers(nodes: list[Node]) -> dict[str, Peer]:
         if node.status.node_info.container_runtime_version.startswith(_SIMULATED):
             continue
         try:
-            peer = Peer(node.metadata.name, IPv4Address(address), IPv4Network(node.spec.pod_cidr))
+            found[node.metadata.name] = Place(IPv4Network(node.spec.pod_cidr), IPv4Address(address))
         except ValueError:
             continue  # not yet, or of the other family
-        found[peer.name] = peer
     return found
 
 
-def masquerade(table: str, own: Peer, others: list[Peer]) -> str:
+def masquerade(table: str, own: Place, others: list[Place]) -> str:
     """Return the script of the table that hides pods behind their node from all but the cluster."""
-    pods = ", ".join(sorted(str(peer.pods) for peer in (own, *others)))
-    nodes = ", ".join(sorted(str(peer.address) for peer in (own, *others)))
+    pods = ", ".join(sorted(str(place.pods) for place in (own, *others)))
+    nodes = ", ".join(sorted(str(place.node) for place in (own, *others)))
     return f"""add table ip {table}
 delete table ip {table}
 table ip {table} {{
