@@ -115,10 +115,8 @@ def everywhere(several: RunningCluster) -> Iterator[Kubectl]:
 
 def traces(data_dir: Path) -> dict[str, list[str]]:
     """What a cluster has on this machine outside of its folder; a sort of which nothing is there is left out."""
-    marks = {pod_network(root).name.removeprefix("pinnace-") for root in (data_dir, *map(data_dir.joinpath, ()))}
-    marks |= {
-        pod_network(data_dir / "nodes" / name).name.removeprefix("pinnace-") for name in (*NAMES, "node03", "extra")
-    }
+    roots = (data_dir, *(data_dir / "nodes" / name for name in (*NAMES, "extra")))
+    marks = {pod_network(root).name.removeprefix("pinnace-") for root in roots}
 
     def marked(lines: list[str]) -> list[str]:
         return [line for line in lines if any(mark in line for mark in marks)]
@@ -130,11 +128,7 @@ def traces(data_dir: Path) -> dict[str, list[str]]:
         "namespaces": marked(lines_of("ip", "netns", "list")),
         "tables": marked(lines_of("nft", "list", "tables")),
         "rules": marked(lines_of("iptables-save")),
-        "routes": [
-            line
-            for line in lines_of("ip", "route")
-            if any(f"metric {pod_network(data_dir).metric}" in line for _ in "1")
-        ],
+        "routes": [line for line in lines_of("ip", "route") if f"metric {pod_network(data_dir).metric}" in line],
         "cgroups": marked([str(path) for path in Path("/sys/fs/cgroup").glob("**/pinnace-*")]),
         "results": marked([str(path) for path in Path("/var/lib/cni/results").glob("*")]),
         "files": [str(data_dir)] if data_dir.exists() else [],
