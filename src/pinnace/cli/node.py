@@ -46,6 +46,11 @@ def node() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Node manifest whose labels, annotations, taints and capacity they get.",
 )
+@click.option(
+    "--stages",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Rules for what becomes of their pods: a list of match, share and set.",
+)
 def add(
     name: str,
     data_dir: Path | None,
@@ -55,6 +60,7 @@ def add(
     labels: str,
     capacity: str,
     manifest: Path | None,
+    stages: Path | None,
 ) -> None:
     """Add nodes, and wait until they are Ready.
 
@@ -63,9 +69,9 @@ def add(
     """
     paths = paths_of(name, data_dir)
     if simulated is None:
-        if labels or capacity or manifest:
+        if labels or capacity or manifest or stages:
             raise click.UsageError(
-                "a real node has what its machine has: --labels, --capacity, --template are for simulated ones"
+                "a real node has what its machine has: --labels, --capacity, --template, --stages are for simulated ones"
             )
         with _complaining():
             click.echo(_further(paths).add(node_name))
@@ -73,7 +79,8 @@ def add(
     if node_name:
         raise click.UsageError("simulated nodes are named by --prefix")
     try:
-        model = template(manifest.read_bytes() if manifest else b"", labels, capacity)
+        rules = stages.read_text(encoding="utf-8") if stages else ""
+        model = template(manifest.read_bytes() if manifest else b"", labels, capacity, rules)
     except TemplateError as error:
         raise click.UsageError(str(error)) from error
 

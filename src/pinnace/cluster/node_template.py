@@ -10,7 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from pinnace.api import codec, core_v1, meta_v1
-from pinnace.cluster.simulated_node import SIMULATED_LABEL, simulation
+from pinnace.cluster.simulated_node import SIMULATED_LABEL, STAGES_ANNOTATION, simulation
+from pinnace.kubelet.simulated import Simulation, StageError
 from pinnace.machinery import quantity
 from pinnace.machinery.codec import yaml
 
@@ -22,8 +23,8 @@ class TemplateError(ValueError):
     """A template that no node can be made from; the text says what is wrong with it."""
 
 
-def template(manifest: bytes = b"", labels: str = "", capacity: str = "") -> core_v1.Node:
-    """Return the Node that others are made from: of a manifest, labels `zone=a,disk=ssd`, and amounts `cpu=4,memory=8Gi,pods=20`.
+def template(manifest: bytes = b"", labels: str = "", capacity: str = "", stages: str = "") -> core_v1.Node:
+    """Return the Node that others are made from: of a manifest, labels `zone=a`, amounts `cpu=4,memory=8Gi`, and rules for its pods.
 
     Raises:
         TemplateError: one of them makes no sense.
@@ -34,13 +35,18 @@ def template(manifest: bytes = b"", labels: str = "", capacity: str = "") -> cor
         _check_amount(name, amount)
     metadata = meta_v1.ObjectMeta(
         labels={**_platform(node), **node.metadata.labels, **dict(_pairs(labels)), SIMULATED_LABEL: "true"},
-        annotations=dict(node.metadata.annotations),
+        annotations={**node.metadata.annotations, **({STAGES_ANNOTATION: stages} if stages else {})},
     )
-    return core_v1.Node(
+    made = core_v1.Node(
         metadata=metadata,
         spec=core_v1.NodeSpec(taints=node.spec.taints, unschedulable=node.spec.unschedulable),
         status=core_v1.NodeStatus(capacity=amounts),
     )
+    try:
+        simulation(made)
+    except StageError as error:
+        raise TemplateError(str(error)) from error
+    return made
 
 
 def made_from(node: core_v1.Node, name: str) -> core_v1.Node:
@@ -76,8 +82,7 @@ def _read(manifest: bytes) -> core_v1.Node:
 
 def _platform(node: core_v1.Node) -> dict[str, str]:
     """Return the labels that the agent would add, so that it need not."""
-    machine = simulation(node).architecture
-    names = {"os": "linux", "arch": machine}
+    names = {"os": "linux", "arch": node.metadata.labels.get("kubernetes.io/arch", Simulation().architecture)}
     return {f"{domain}kubernetes.io/{name}": value for name, value in names.items() for domain in ("", "beta.")}
 
 

@@ -4,7 +4,8 @@
     annotation   simulated.pinnace.dev/stopped=true    the machine is off: no lease, no status, pods as they were
     capacity     status.capacity of the object as it was made; what it leaves out is that of a small server
     behaviour    annotations `simulated.pinnace.dev/<what>` on the Node hold for its pods that say nothing themselves:
-                 start-seconds, start-jitter-seconds, sandbox-seconds, pull-seconds, stop-seconds
+                 start-seconds, start-jitter-seconds, sandbox-seconds, pull-seconds, stop-seconds, and `stages`: rules
+                 (`kubelet/simulated/stages.py`)
 
 So simulated nodes are made, kept and removed like any other object of the API. In the manner of kwok, whose nodes are annotated.
 """
@@ -14,9 +15,10 @@ from collections.abc import Mapping
 
 from pinnace.api import core_v1
 from pinnace.controllers.node_ipam import NodeRanges
-from pinnace.kubelet.simulated import ANNOTATION_PREFIX, Simulation
+from pinnace.kubelet.simulated import ANNOTATION_PREFIX, Simulation, parse
 
 SIMULATED_LABEL = f"{ANNOTATION_PREFIX}node"
+STAGES_ANNOTATION = f"{ANNOTATION_PREFIX}stages"
 STOPPED_ANNOTATION = f"{ANNOTATION_PREFIX}stopped"
 # Where simulated nodes get the ranges of their pods from: shared address space, RFC 6598; 16,384 nodes.
 SIMULATED_RANGE = "100.64.0.0/10"
@@ -40,7 +42,11 @@ def is_stopped(node: core_v1.Node) -> bool:
 
 
 def simulation(node: core_v1.Node) -> Simulation:
-    """Return what a simulated node has and how it behaves."""
+    """Return what a simulated node has and how it behaves.
+
+    Raises:
+        StageError: its rules make no sense.
+    """
     has, annotations, small = node.status.capacity, node.metadata.annotations, Simulation()
     extended = {
         name: amount for name, amount in has.items() if name not in _PLAIN and not name.startswith("hugepages-")
@@ -55,6 +61,7 @@ def simulation(node: core_v1.Node) -> Simulation:
         memory=has.get("memory", small.memory),
         ephemeral_storage=has.get("ephemeral-storage", small.ephemeral_storage),
         extended_resources=extended,
+        stages=parse(annotations.get(STAGES_ANNOTATION, "[]")),
         architecture=node.metadata.labels.get("kubernetes.io/arch", small.architecture),
     )
 

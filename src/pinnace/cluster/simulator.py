@@ -13,10 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Never
 
+from msgspec.structs import replace
+
 from pinnace.api import core_v1
 from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.cluster.simulated_node import (
     SIMULATED_LABEL,
+    STAGES_ANNOTATION,
     NodeAddresses,
     is_simulated,
     is_stopped,
@@ -29,7 +32,7 @@ from pinnace.component.identity import Identity
 from pinnace.component.lifecycle import running
 from pinnace.component.logging import get_logger
 from pinnace.kubelet import Kubelet, KubeletConfig
-from pinnace.kubelet.simulated import SimulatedRuntime
+from pinnace.kubelet.simulated import SimulatedRuntime, Simulation, StageError
 from pinnace.kubelet.sources import SharedSources
 
 # Agents that may be on their way to be ready at a time, and seconds after which nothing is waited for that others bring about.
@@ -142,7 +145,7 @@ class Simulator:
         """Be one machine, whose containers outlive its agent, until cancelled."""
         if former is not None:
             await asyncio.wait([former])
-        async with SimulatedRuntime(self._clock, self._random, simulation(machine.node)) as runtime:
+        async with SimulatedRuntime(self._clock, self._random, _simulation(machine.node)) as runtime:
             # A node that is ready from its first word on costs half the writes of one that becomes so.
             if await self._in_time(machine.has_range):
                 await runtime.set_pod_cidr(machine.node.spec.pod_cidr)
@@ -196,3 +199,12 @@ class Simulator:
         except TimeoutError:
             return False
         return True
+
+
+def _simulation(node: core_v1.Node) -> Simulation:
+    try:
+        return simulation(node)
+    except StageError as error:
+        _log.warning("rules for pods left out", node=node.metadata.name, error=str(error))
+        annotations = {key: text for key, text in node.metadata.annotations.items() if key != STAGES_ANNOTATION}
+        return simulation(replace(node, metadata=replace(node.metadata, annotations=annotations)))

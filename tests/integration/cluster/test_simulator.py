@@ -1,6 +1,7 @@
 """Nodes that ask to be simulated: made, stopped, started, removed and made again, under a clock that only the test moves."""
 
 import pytest
+from msgspec.structs import replace
 
 from integration.controllers.workloads import condition, pod
 from pinnace.api import coordination_v1, core_v1
@@ -150,3 +151,45 @@ async def test_idle_node_writes_its_lease_alone(cluster: Cluster) -> None:
     assert quiet.metadata.resource_version == before.metadata.resource_version
     await cluster.clock.advance(minutes=2)
     assert (await node(cluster, "node-1")).metadata.resource_version != before.metadata.resource_version
+
+
+STAGES = """
+- match: {labels: {app: batch}}
+  set: {run-seconds: 5, exit-code: 3}
+- match: {namespace: elsewhere}
+  set: {start-error: nothing starts here}
+- share: 0
+  set: {exit-code: 1}
+"""
+
+
+async def test_stages_decide_what_becomes_of_pods(cluster: Cluster, namespace: str) -> None:
+    """The first rule that matches holds; a pod's own annotations win, and other pods run on."""
+    await fleet.add_nodes(cluster.client, template(stages=STAGES), 1, "staged")
+    await cluster.wait_ready(["staged-1"])
+    for name, labels in (("fails", {"app": "batch"}), ("runs", {"app": "web"})):
+        await cluster.client.create(pod(name, namespace, labels, node_name="staged-1", restart_policy="Never"))
+    own = pod("own", namespace, {"app": "batch"}, node_name="staged-1", restart_policy="Never")
+    annotations = {"simulated.pinnace.dev/exit-code": "0"}
+    await cluster.client.create(replace(own, metadata=replace(own.metadata, annotations=annotations)))
+    await cluster.clock.advance(seconds=15)
+    phases = {
+        name: (await cluster.client.get(core_v1.Pod, name, namespace)).status for name in ("fails", "runs", "own")
+    }
+    assert {name: status.phase for name, status in phases.items()} == {
+        "fails": "Failed",
+        "runs": "Running",
+        "own": "Succeeded",
+    }
+    ended = phases["fails"].container_statuses[0].state
+    assert ended is not None
+    assert ended.terminated is not None
+    assert ended.terminated.exit_code == 3
+
+
+async def test_rules_that_make_no_sense_stop_no_node(cluster: Cluster) -> None:
+    """A node whose annotation nobody understands runs without its rules."""
+    model = template()
+    metadata = replace(model.metadata, annotations={"simulated.pinnace.dev/stages": "nonsense"})
+    await fleet.add_nodes(cluster.client, replace(model, metadata=metadata), 1, "odd")
+    await cluster.wait_ready(["odd-1"])

@@ -65,6 +65,23 @@ def test_template_tells_what_is_wrong(manifest: bytes, labels: str, capacity: st
         template(manifest, labels, capacity)
 
 
+@pytest.mark.parametrize(
+    ("stages", "complaint"),
+    [
+        pytest.param("{}", "no list of rules", id="no list"),
+        pytest.param("[", "cannot be read", id="no YAML"),
+        pytest.param("- {when: now}", "stage 1 is no map of match, share and set", id="unknown word"),
+        pytest.param("- {set: {}}\n- {share: 2}", "share of stage 2 is no number from 0 to 1", id="share"),
+        pytest.param("- {match: {name: x}}", "something else than namespace and labels", id="match"),
+        pytest.param("- {set: 5}", "set of stage 1 is no map", id="set"),
+    ],
+)
+def test_stages_tell_what_is_wrong(stages: str, complaint: str) -> None:
+    """Rules that make no sense are refused before a node is made with them."""
+    with pytest.raises(TemplateError, match=complaint):
+        template(stages=stages)
+
+
 def test_names_leave_out_those_that_are_taken() -> None:
     """New names fill the gaps."""
     assert list(islice(free_names("sim", ["sim-1", "sim-3", "other-2"]), 3)) == ["sim-2", "sim-4", "sim-5"]

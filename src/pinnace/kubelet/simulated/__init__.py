@@ -2,5 +2,6 @@
 
 from pinnace.kubelet.simulated.behaviour import ANNOTATION_PREFIX
 from pinnace.kubelet.simulated.runtime import SimulatedRuntime, Simulation
+from pinnace.kubelet.simulated.stages import Stage, StageError, parse
 
-__all__ = ("ANNOTATION_PREFIX", "SimulatedRuntime", "Simulation")
+__all__ = ("ANNOTATION_PREFIX", "SimulatedRuntime", "Simulation", "Stage", "StageError", "parse")

@@ -35,9 +35,10 @@ from pinnace.kubelet.runtime import (
     State,
     Usage,
 )
-from pinnace.kubelet.simulated.behaviour import Behaviour, behaviour
+from pinnace.kubelet.simulated.behaviour import ANNOTATION_PREFIX, Behaviour, behaviour
 from pinnace.kubelet.simulated.host import NoCgroups, SimulatedFiles, SimulatedMachine, SimulatedNetwork
 from pinnace.kubelet.simulated.shell import Deed, interpret
+from pinnace.kubelet.simulated.stages import Stage, settings
 
 VERSION = "simulated://1.0"
 # Exit codes of a process that a signal ended: 128 and the signal's number.
@@ -49,7 +50,8 @@ _UNREACHABLE_REGISTRIES = ".invalid"
 class Simulation:
     """How a simulated node behaves, and what it seems to have.
 
-    A start takes `start_seconds` and a random part of `start_jitter_seconds` more; a pull the same of `pull_seconds`.
+    A start takes `start_seconds` and a random part of `start_jitter_seconds` more; a pull the same of `pull_seconds`. `stages` are rules for
+    pods that say nothing themselves.
     """
 
     start_seconds: float = 0.0
@@ -62,6 +64,7 @@ class Simulation:
     ephemeral_storage: str = "100Gi"
     extended_resources: Mapping[str, str] | None = None
     architecture: str = "amd64"
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(slots=True)
@@ -174,9 +177,10 @@ class SimulatedRuntime(Runtime):
     async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
         if sandbox_id not in self._sandboxes or not self._sandboxes[sandbox_id][0].ready:
             raise NotThere(f'sandbox "{sandbox_id}" not found')
+        told = settings(self._simulation.stages, sandbox.namespace, sandbox.labels, self._random.random)
         fate = behaviour(
             config,
-            sandbox.annotations,
+            {**{ANNOTATION_PREFIX + what: value for what, value in told.items()}, **sandbox.annotations},
             hostname=sandbox.hostname or sandbox.name,
             start_seconds=self._simulation.start_seconds,
             stop_seconds=self._simulation.stop_seconds,
