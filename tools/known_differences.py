@@ -36,5 +36,5 @@ KNOWN_DIFFERENCES = (
     Difference(
         "Scheduling", "No preemption; the plug-ins for spreading, pod affinity, volumes and devices are not there."
     ),
-    Difference("Metrics", "There is no metrics API of resources: `kubectl top` says that it is not available."),
+    Difference("Metrics", "The metrics of nodes and pods are not printed as tables by the server."),
 )

@@ -30,6 +30,7 @@ from pinnace.apiserver.endpoints import scale, subresources
 from pinnace.apiserver.endpoints.reviews import Reviews
 from pinnace.apiserver.endpoints.router import Specials
 from pinnace.apiserver.endpoints.tokens import token_handler
+from pinnace.apiserver.extension import ExtensionGroup, versions_of
 from pinnace.apiserver.flowcontrol import FlowControl
 from pinnace.apiserver.flowcontrol.metrics import FlowControlCollector
 from pinnace.apiserver.hooks import Hooks
@@ -58,6 +59,7 @@ def api_server(
     authorizer: Authorizer | None = None,
     admission_plugins: Sequence[Plugin] = (),
     specials: Specials | None = None,
+    extensions: Sequence[ExtensionGroup] = (),
     metrics: Metrics | None = None,
 ) -> ApiServer:
     """Compose a server; enter `running()` before the first request.
@@ -73,6 +75,7 @@ def api_server(
         authorizer: says who may do what; masters, Node and RBAC when None.
         admission_plugins: run where upstream has its webhooks; `admission.functions` makes them of functions.
         specials: answers subresources that lead to nodes (log, exec, proxy).
+        extensions: groups whose objects are computed, such as the metrics of nodes and pods.
         metrics: where request metrics go.
     """
     metrics = metrics if metrics is not None else Metrics()
@@ -94,8 +97,11 @@ def api_server(
     roles = roles_of(registries)
     authorizer = authorizer or authorizer_of(registries, roles)
     reviews = Reviews(bearer, authorizer, roles)
-    hooks = Hooks(config, registries.objects, clock, {"client-ca-file": client_ca_pem} if client_ca_pem else {})
-    discovery, openapi = Discovery(), OpenApi(clock)
+    facts = {"client-ca-file": client_ca_pem} if client_ca_pem else {}
+    groups = {**resources.GROUPS, **versions_of(extensions)}
+    hooks = Hooks(config, registries.objects, clock, facts, groups)
+    computed = [one for group in extensions for one in group.resources]
+    discovery, openapi = Discovery((*resources.RESOURCES, *computed), groups), OpenApi(clock)
     return ApiServer(
         config,
         clock=clock,
@@ -122,7 +128,9 @@ def api_server(
             discovery=discovery.handle,
             openapi=openapi.handle,
             hooks=[name for name, _ in hooks.steps()],
+            groups=groups,
         ),
+        extensions={group.resources[0].group: group for group in extensions},
         hooks=hooks,
         flow_control=_flow_control(config, registries, clock, metrics),
         metrics=metrics,

@@ -54,6 +54,8 @@ class Hooks:
     clock: Clock
     # What the extension-apiserver-authentication ConfigMap holds.
     authentication_facts: Mapping[str, str]
+    # The groups that are served, with their versions.
+    groups: Mapping[str, tuple[str, ...]]
 
     def steps(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
         """Return name and coroutine of each step."""
@@ -91,7 +93,7 @@ class Hooks:
 
     async def api_services(self) -> None:
         """Say which groups this server serves."""
-        await api_services.ensure(self.objects)
+        await api_services.ensure(self.objects, self.groups)
 
     async def authentication(self) -> None:
         """Say how this server tells who its clients are."""

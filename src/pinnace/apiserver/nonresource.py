@@ -3,12 +3,11 @@
 Upstream: apiserver `server/routes`, `server/healthz`, `endpoints/discovery`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
 from pinnace.api import codec
-from pinnace.api.resources import GROUPS
 from pinnace.api.version_info import Info
 from pinnace.apiserver.endpoints.responses import page_not_found, respond_error
 from pinnace.apiserver.service_account_tokens import TokenIssuer
@@ -50,8 +49,10 @@ class NonResourcePaths:
         discovery: Path,
         openapi: Path,
         hooks: Sequence[str],
+        groups: Mapping[str, tuple[str, ...]],
     ) -> None:
-        """Serve; `hooks` are the names of the post-start hooks, which /readyz lists."""
+        """Serve; `hooks` are the names of the post-start hooks, which /readyz lists, `groups` those of the API."""
+        self._groups = groups
         self._store = store
         self._metrics = metrics
         self._version = msgspec.json.format(codec.encode(VERSION), indent=2)
@@ -114,10 +115,10 @@ class NonResourcePaths:
     async def _discover(self, request: Request) -> Response:
         """Answer discovery, and tell apart the two ways in which a path can be wrong."""
         parts = request.path.strip("/").split("/")
-        if parts[0] == "apis" and len(parts) > 1 and parts[1] not in GROUPS:
+        if parts[0] == "apis" and len(parts) > 1 and parts[1] not in self._groups:
             return page_not_found()
         if (parts[0] == "api" and len(parts) > 1 and parts[1] != "v1") or (
-            parts[0] == "apis" and len(parts) > 2 and parts[2] not in GROUPS[parts[1]]
+            parts[0] == "apis" and len(parts) > 2 and parts[2] not in self._groups[parts[1]]
         ):
             return respond_error(request, route_not_found())
         # What describes groups is answered whatever the method.
@@ -144,7 +145,7 @@ class NonResourcePaths:
     def _paths(self, hooks: Sequence[str]) -> bytes:
         paths = {"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/metrics", "/metrics/slis"}
         paths |= {"/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version", "/"}
-        for group, versions in GROUPS.items():
+        for group, versions in self._groups.items():
             if group:
                 paths |= {f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)}
         for family in ("healthz", "livez", "readyz"):

@@ -7,7 +7,7 @@ apiserver `server/config.go` (the handler chain), `server/genericapiserver.go`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ from pinnace.apiserver.endpoints.request_info import RequestInfo
 from pinnace.apiserver.endpoints.responses import compressed, page_not_found, plain, respond_error
 from pinnace.apiserver.endpoints.router import Specials, find_handler, find_resource, is_served_group
 from pinnace.apiserver.endpoints.scope import Scope, Services
+from pinnace.apiserver.extension import ExtensionGroup
 from pinnace.apiserver.flowcontrol import Flow, FlowControl, Rejected, Turns, is_long_running
 from pinnace.apiserver.flowcontrol.controller import width_of_list
 from pinnace.apiserver.hooks import Hooks
@@ -70,6 +71,7 @@ class ApiServer(Services):
         admission: Admission,
         specials: Specials,
         paths: NonResourcePaths,
+        extensions: Mapping[str, ExtensionGroup],
         hooks: Hooks,
         flow_control: FlowControl,
         metrics: Metrics,
@@ -85,6 +87,7 @@ class ApiServer(Services):
         self._admission = admission
         self._specials = specials
         self._paths = paths
+        self._extensions = extensions
         self._hooks = hooks
         self.turns = Turns(clock)
         self.worker = Worker("apiserver-worker")
@@ -239,6 +242,8 @@ class ApiServer(Services):
         return await self._on_resource(request, info, user)
 
     async def _on_resource(self, request: Request, info: RequestInfo, user: UserInfo) -> Response | Upgrade:
+        if (extension := self._extensions.get(info.group)) is not None:
+            return await extension.handle(request, info, self.objects)
         if not is_served_group(info.group):
             return page_not_found()
         resource = find_resource(info)

@@ -21,6 +21,7 @@ from typing import Never
 
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
+from pinnace.apiserver.resource_metrics import ResourceMetrics
 from pinnace.apiserver.streaming import HttpsKubelets, InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.cluster.certificates import Certificates
@@ -28,6 +29,7 @@ from pinnace.cluster.cni import free_range, pod_network
 from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
 from pinnace.cluster.join_access import grant_joining
 from pinnace.cluster.kubelet_access import grant_kubelet_access
+from pinnace.cluster.metrics_access import grant_metrics_reading
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.pki import ADMIN, MASTERS, ClusterPki, local_addresses, server_names
 from pinnace.cluster.ports import free_port
@@ -74,6 +76,7 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
         async with _store(config, paths, clock) as store, AsyncExitStack() as stack:
             stack.push_async_callback(to_kubelets.close)
             kubelets: dict[str, Handler] = {}
+            every_kubelet = InProcessKubelets(kubelets.get, to_kubelets)
             server = api_server(
                 ApiServerConfig(
                     advertise_address=_advertised(config),
@@ -85,7 +88,8 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                 identity=identity,
                 signing_key=pki.signing_key,
                 client_ca_pem=pki.authority.certificate_pem.decode(),
-                specials=streaming_handlers(InProcessKubelets(kubelets.get, to_kubelets)),
+                specials=streaming_handlers(every_kubelet),
+                extensions=(ResourceMetrics(every_kubelet, clock),),
                 metrics=metrics,
             )
             context = certificates.serving(lambda pki: pki.server)
@@ -99,6 +103,7 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                 certificates.on_renewed = write_kubeconfig
                 admin = Client(InProcessTransport(server.handle, _ADMINISTRATOR))
                 await grant_kubelet_access(admin)
+                await grant_metrics_reading(admin)
                 if config.with_controllers:
                     await grant_joining(admin, join_url(config), pki.authority.certificate_pem)
                 # Chosen once: a runtime that vanishes later must not make a simulated node of a real one.

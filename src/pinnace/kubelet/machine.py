@@ -59,6 +59,10 @@ class Machine(Protocol):
     def memory(self) -> Memory:
         """Return how much memory is left, not counting what the kernel can take back."""
 
+    @abstractmethod
+    def cpu_nanos(self) -> int:
+        """Return for how long its processors have been at work, in nanoseconds of one; 0 where nobody knows."""
+
 
 class LinuxMachine(Machine):
     """This machine; `root` lies on the disk that pods may fill."""
@@ -90,6 +94,12 @@ class LinuxMachine(Machine):
         lines = dict(line.partition(":")[::2] for line in _read("/proc/meminfo").splitlines())
         total, available = (int(lines.get(key, "0 kB").split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
         return Memory(total, available)
+
+    def cpu_nanos(self) -> int:
+        # user, nice, system, idle, iowait, irq, softirq, steal, in ticks
+        ticks = [int(word) for word in _read("/proc/stat").partition("\n")[0].split()[1:9]]
+        idle = sum(ticks[3:5])
+        return (sum(ticks) - idle) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
     def info(self) -> core_v1.NodeSystemInfo:
         if self._info is None:

@@ -35,18 +35,22 @@ class Stats:
         self._began = timestamps.format(clock.time())
         self._last: dict[str, Usage] = {}
         self._rates: dict[str, int] = {}
+        # The machine's processor time at the last look, when that was, and its rate then.
+        self._node_before = (0, float("-inf"))
+        self._node_rate = 0
 
     async def summary(self, *, only_cpu_and_memory: bool = False) -> dict[str, Any]:
         """Return the node's summary; errors as for the runtime's `usage`."""
         usage = await self._look()
         pods = [self._pod(pod, usage, only_cpu_and_memory=only_cpu_and_memory) for pod in self._pods()]
         memory, disk = self._machine.memory(), self._machine.disk()
-        used = memory.capacity_bytes - memory.available_bytes
         now = timestamps.format(self._clock.time())
+        in_pods = _total(pods, "memory", now, "workingSetBytes")["workingSetBytes"]
+        used = memory.capacity_bytes - memory.available_bytes if memory.capacity_bytes else in_pods
         node: dict[str, Any] = {
             "nodeName": self._node_name,
             "startTime": self._began,
-            "cpu": _total(pods, "cpu", now, "usageNanoCores", "usageCoreNanoSeconds"),
+            "cpu": self._node_cpu(pods, now),
             "memory": {"time": now, "availableBytes": memory.available_bytes, "workingSetBytes": used},
         }
         if not only_cpu_and_memory:
@@ -61,6 +65,18 @@ class Stats:
             }
             node |= {"fs": fs, "runtime": {"imageFs": fs, "containerFs": fs}}
         return {"node": node, "pods": pods}
+
+    def _node_cpu(self, pods: Sequence[Mapping[str, Any]], now: str) -> dict[str, Any]:
+        """Return the machine's processor time, or that of its pods where a machine has none of its own."""
+        nanos = self._machine.cpu_nanos()
+        if not nanos:
+            return _total(pods, "cpu", now, "usageNanoCores", "usageCoreNanoSeconds")
+        at = self._clock.monotonic()
+        before, since = self._node_before
+        if (at - since) * 1_000_000_000 >= _LEAST_NANOS:
+            self._node_rate = int((nanos - before) / (at - since)) if before else 0
+            self._node_before = nanos, at
+        return {"time": now, "usageNanoCores": self._node_rate, "usageCoreNanoSeconds": nanos}
 
     async def metrics(self) -> str:
         """Return processor and memory of node, pods and containers in Prometheus' text format."""

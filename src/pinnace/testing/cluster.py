@@ -20,6 +20,7 @@ from pinnace import VERSION
 from pinnace.api.core_v1 import Node
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
+from pinnace.apiserver.resource_metrics import ResourceMetrics
 from pinnace.apiserver.service_account_tokens import SigningKey
 from pinnace.apiserver.streaming import InProcessKubelets, streaming_handlers
 from pinnace.client import Client, InformerFactory, InProcessTransport
@@ -137,6 +138,7 @@ async def running_cluster(*, seed: int = 0, nodes: int | Sequence[str] = 1) -> A
         identity=Identity(of_server),
         signing_key=_SIGNING_KEY[0],
         specials=streaming_handlers(InProcessKubelets(kubelets.get)),
+        extensions=(ResourceMetrics(InProcessKubelets(kubelets.get), clock),),
     )
     async with server.running(), asyncio.TaskGroup() as group:
         simulator = Simulator(server.handle, clock, of_nodes, version=VERSION, kubelets=kubelets)

@@ -107,8 +107,12 @@ def test_config_view_hides_secrets(kubectl: Kubectl) -> None:
     assert config["current-context"] in kubectl("config", "get-contexts")
 
 
-def test_top_says_that_there_are_no_metrics(kubectl_now: Kubectl) -> None:
-    """Without a metrics server top ends as it does anywhere."""
-    for what in ("pods", "nodes"):
-        done = kubectl_now.run("top", what)
-        assert (done.code, done.stderr) == (1, "error: Metrics API not available\n")
+def test_top_shows_what_nodes_and_pods_use(kubectl: Kubectl) -> None:
+    """Without anything installed, of nodes, of pods and of their containers."""
+    kubectl("run", "web", "--image=example.org/web:1")
+    kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
+    header, *nodes = kubectl("top", "node").splitlines()
+    assert header.split() == ["NAME", "CPU(cores)", "CPU%", "MEMORY(bytes)", "MEMORY%"] or "MEMORY(%)" in header
+    assert nodes
+    assert kubectl("top", "pod").splitlines()[1].split()[0] == "web"
+    assert kubectl("top", "pod", "--containers").splitlines()[1].split()[:2] == ["web", "web"]

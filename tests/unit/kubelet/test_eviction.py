@@ -29,6 +29,9 @@ class Described(Machine):
     def memory(self) -> Memory:
         return self._memory
 
+    def cpu_nanos(self) -> int:
+        return 0
+
 
 @pytest.mark.parametrize(
     ("disk", "memory", "met"),

@@ -76,6 +76,9 @@ class SimulatedMachine(Machine):
     def memory(self) -> Memory:
         return Memory()
 
+    def cpu_nanos(self) -> int:
+        return 0
+
 
 class SimulatedFiles(PodFiles):
     """No files; volumes are checked for what they refer to, so that a pod waits where a real one would."""

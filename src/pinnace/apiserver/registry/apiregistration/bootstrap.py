@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from pinnace.api import resources
 from pinnace.api.apiregistration_v1 import APIService, APIServiceSpec
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.registry.strategy import Objects
@@ -36,6 +35,7 @@ _GROUPS: Mapping[str, int] = {
     "node.k8s.io": 16300,
     "discovery.k8s.io": 16200,
     "flowcontrol.apiserver.k8s.io": 16100,
+    "metrics.k8s.io": 100,
 }
 # Groups that came after that list was closed.
 _LATER_GROUP = 15900
@@ -44,14 +44,15 @@ _VERSIONS: Mapping[tuple[str, str], int] = {
     ("", "v1"): 1,
     ("autoscaling", "v2"): 30,
     ("flowcontrol.apiserver.k8s.io", "v1"): 21,
+    ("metrics.k8s.io", "v1beta1"): 100,
 }
 _USUAL_VERSION = 15
 
 
-async def ensure(objects: Objects) -> None:
-    """Make what is missing, and put right what differs."""
+async def ensure(objects: Objects, groups: Mapping[str, tuple[str, ...]]) -> None:
+    """Make what is missing for these groups and their versions, and put right what differs."""
     async with asyncio.TaskGroup() as group:
-        for name, versions in resources.GROUPS.items():
+        for name, versions in groups.items():
             # A group of its own server's is not served here.
             if name == "apiregistration.k8s.io":
                 continue
