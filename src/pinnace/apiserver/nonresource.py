@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from pinnace import VERSION as PINNACE_VERSION
 from pinnace.api import codec
 from pinnace.api.version_info import Info
 from pinnace.apiserver.endpoints.responses import page_not_found, respond_error
@@ -25,7 +26,7 @@ VERSION = Info(
     emulation_minor="36",
     min_compatibility_major="1",
     min_compatibility_minor="35",
-    git_version="v1.36.0+pinnace",
+    git_version=PINNACE_VERSION,
     git_commit="0000000000000000000000000000000000000000",
     git_tree_state="clean",
     build_date="1970-01-01T00:00:00Z",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pinnace import VERSION
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeletConfig:
@@ -24,7 +26,7 @@ class KubeletConfig:
     kept_images: Callable[[], frozenset[str]] = frozenset
     node_labels: Mapping[str, str] = field(default_factory=dict)
     node_annotations: Mapping[str, str] = field(default_factory=dict)
-    version: str = "v1.36.0"
+    version: str = VERSION
     # Seconds between two looks at the whole runtime; zero when its events tell everything.
     relist_seconds: float = 1.0
     # Seconds until a pod with which all is well is looked at again; zero for never.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,16 @@ def test_status_shows_processes_nodes_endpoints_memory_and_versions(commands: Co
     stopped = commands.run("status")
     assert stopped.returncode == 1
     assert "cli-test: stopped" in stopped.stdout
+
+
+def test_server_and_node_name_the_same_version(commands: Commands) -> None:
+    """What `kubectl version` asks for is what `pinnace status` and the node say, to the last sign."""
+    assert commands.run("up", "--runtime", "simulated", "--port", "0").returncode == 0
+    seen = json.loads(commands.run("status", "-o", "json").stdout)
+    trusted = ssl.create_default_context(cafile=str(commands.data_dir / "pki/ca.crt"))
+    with urllib.request.urlopen(f"{seen['server']}/version", context=trusted, timeout=10) as answer:
+        told = json.load(answer)["gitVersion"]
+    assert [told, *(node["version"] for node in seen["nodes"])] == [seen["version"]] * 2
 
 
 def test_status_of_a_server_that_hangs_says_so(commands: Commands) -> None:

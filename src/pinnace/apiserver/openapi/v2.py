@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from pinnace import KUBERNETES_VERSION
 from pinnace.apiserver.openapi.parameters import Parameter
 from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Operation
 from pinnace.apiserver.openapi.schemas import Names, converted, kind_tree
@@ -28,7 +29,7 @@ def document(schemas: Mapping[str, Any], operations: Iterable[Operation]) -> dic
         paths[item.path].setdefault("parameters", [_query(one) for one in item.parameters if one.in_path])
     return {
         "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": "v1.36.2"},
+        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
         "paths": {path: paths[path] for path in sorted(paths)},
         "definitions": {name: converted(name, schema, _reference, wrap=False) for name, schema in schemas.items()},
         "securityDefinitions": {

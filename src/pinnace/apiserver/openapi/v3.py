@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pinnace import KUBERNETES_VERSION
 from pinnace.apiserver.openapi.parameters import Parameter
 from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Kind, Operation
 from pinnace.apiserver.openapi.schemas import Names, closure, converted, kind_tree
@@ -24,7 +25,7 @@ def document(schemas: Mapping[str, Any], operations: Iterable[Operation], kinds:
         roots |= {name for what in (item.body, item.answer) if (name := names.of(what))}
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.36.2"},
+        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
         "paths": {path: paths[path] for path in sorted(paths)},
         "components": {
             "schemas": {name: converted(name, schemas[name], reference, wrap=True) for name in closure(schemas, roots)},
