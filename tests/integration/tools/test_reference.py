@@ -51,7 +51,7 @@ def test_tables_name_fields_that_exist() -> None:
         pytest.param("Pod", "spec.volumes[].azureDisk", True, id="no-driver"),
         pytest.param("Pod", "spec.volumes[].configMap", False, id="mounted"),
         pytest.param("Pod", "spec.nodeSelector", False, id="scheduled-by"),
-        pytest.param("CSIDriver", "", True, id="whole-kind"),
+        pytest.param("CSINode", "", True, id="whole-kind"),
         pytest.param("Deployment", "spec.replicas", False, id="controlled"),
     ],
 )
