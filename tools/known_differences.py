@@ -20,7 +20,11 @@ class Difference:
 KNOWN_DIFFERENCES = (
     Difference("Kinds", "Custom resources are not served: definitions are stored only. Neither are aggregated APIs."),
     Difference("Kinds", "Webhooks and admission policies are stored and not called."),
-    Difference("Kinds", "A certificate request that was approved is not signed."),
+    Difference(
+        "Kinds",
+        "A node's request for a serving certificate is approved by the cluster for the node's own names; upstream leaves it "
+        "to the administrator.",
+    ),
     Difference("Kinds", "Autoscalers and claims for volumes or devices are not acted on by a controller."),
     Difference("Protocol", "HTTP/1.1 only."),
     Difference(
