@@ -56,4 +56,5 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	scripts/make-venv $(PYTHON) $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -q -j 0 src  # pip compiles what it installs, but nothing that is editable
 	touch $@

@@ -52,8 +52,8 @@ class Commands:
 
 
 def complaint(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
-    """Return the one line that a failing command says."""
+    """Return the one line that a failing command says, after the steps that it could do."""
     assert done.returncode == code, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line]
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("✓ ")]
     assert len(lines) == 1, done.stderr
     return lines[0]

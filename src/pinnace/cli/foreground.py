@@ -9,6 +9,7 @@ import click
 
 from pinnace import VERSION
 from pinnace.cli.options import fail
+from pinnace.cli.server_log import STEP
 from pinnace.cluster.allinone import cluster
 from pinnace.cluster.config import ClusterConfig
 from pinnace.cluster.paths import ClusterPaths, ForeignFolder
@@ -48,7 +49,10 @@ async def _serve(config: ClusterConfig) -> None:
 
 
 async def _cluster(config: ClusterConfig) -> Never:
-    async with cluster(config, RealClock(), system_identity(), VERSION) as url:
+    def tell(step: str) -> None:
+        click.echo(f"{STEP}{step}", err=True)
+
+    async with cluster(config, RealClock(), system_identity(), VERSION, on_step=tell) as url:
         paths = ClusterPaths(config.data_dir)
         click.echo(f"Kubernetes {VERSION} answers at {url}", err=True)
         click.echo(f"  kubeconfig   {paths.admin_kubeconfig}", err=True)

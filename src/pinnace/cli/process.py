@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from pinnace.cli.server_log import ServerLog
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.server_state import ServerState, answers, is_locked, locked, running_state, server_process
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 # Seconds for a server to answer, and to end before it is killed.
 START_LIMIT_SECONDS, STOP_LIMIT_SECONDS = 60.0, 30.0
+# Seconds between two looks at a process; one costs a ten thousandth of that.
+_LOOK_SECONDS = 0.01
 # Bytes of a disk below which a server that said nothing is taken to have had no room to.
 LEAST_FREE_BYTES = 128 * 1024
 
@@ -46,10 +49,16 @@ def answering_state(paths: ClusterPaths) -> ServerState | None:
     return running_state(paths)
 
 
-def start(paths: ClusterPaths, arguments: list[str], *, within: Sequence[str] = ()) -> ServerState:
+def start(
+    paths: ClusterPaths,
+    arguments: list[str],
+    *,
+    within: Sequence[str] = (),
+    on_step: Callable[[str], None] = lambda _: None,
+) -> ServerState:
     """Start a server or an agent in its own session, and return once it answers; interrupted, it takes it back.
 
-    `within` are the words of a command that runs it in another network.
+    `within` are the words of a command that runs it in another network; `on_step` is told the server's steps as they are done.
 
     Raises:
         ServerFailed: it did not.
@@ -57,7 +66,7 @@ def start(paths: ClusterPaths, arguments: list[str], *, within: Sequence[str] = 
     """
     paths.make()
     with locked(paths) as descriptor, paths.log.open("ab") as log:
-        begin = log.tell()
+        said = ServerLog(paths.log, log.tell())
         paths.state.unlink(missing_ok=True)
         process = subprocess.Popen(
             [*within, sys.executable, "-m", "pinnace.cli.main", *arguments, "--lock-descriptor", str(descriptor)],
@@ -71,8 +80,11 @@ def start(paths: ClusterPaths, arguments: list[str], *, within: Sequence[str] = 
 
         def look() -> ServerState | None:
             if process.poll() is not None:
-                raise ServerFailed(_last_word(paths, begin))
-            return running_state(paths)
+                raise ServerFailed(said.last_word() or _silence(paths))
+            state = running_state(paths)
+            for step in said.new_steps():
+                on_step(step)
+            return state
 
         try:
             state = _wait(look, START_LIMIT_SECONDS)
@@ -126,17 +138,11 @@ def _wait(look: Callable[[], T], limit_seconds: float) -> T:
         found = look()
         if found or time.monotonic() > deadline:  # noqa: TID251
             return found
-        time.sleep(0.02)  # noqa: TID251
+        time.sleep(_LOOK_SECONDS)  # noqa: TID251
 
 
-def _last_word(paths: ClusterPaths, begin: int) -> str:
-    """Return why the server ended: its own words, or what kept it from writing any."""
-    with paths.log.open("rb") as file:
-        file.seek(begin)
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    words = [line.removeprefix("pinnace: ") for line in lines if line.startswith("pinnace: ")]
-    if words:
-        return words[-1]
+def _silence(paths: ClusterPaths) -> str:
+    """Return why a server ended that said nothing: what kept it from writing any word."""
     if shutil.disk_usage(paths.root).free < LEAST_FREE_BYTES:
         return f"the disk that holds {paths.root} is full: make room, or choose another --data-dir"
     return f"the server ended at once; its log is {paths.log}"

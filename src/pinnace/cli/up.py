@@ -1,11 +1,13 @@
 """`pinnace up`: a cluster in the background, ready when the command returns."""
 
 import time
+from collections.abc import Callable
 
 import click
 
 from pinnace.cli.options import Serving, fail, serving_options
 from pinnace.cli.process import ServerFailed, answering_state, start
+from pinnace.cli.server_log import STEP
 from pinnace.cluster.config import RuntimeKind
 from pinnace.cluster.paths import ForeignFolder
 from pinnace.cluster.ports import API_PORT, free_port
@@ -32,29 +34,35 @@ _FIRST_OF_SEVERAL = "master01"
 def up(serving: Serving, *, nodes: int | None, simulated: int, use: bool) -> None:
     """Start (or resume) a cluster in the background and wait until it answers.
 
-    Prints where it is, and puts a context named after it into your kubeconfig. Starting what runs already is harmless, and so is
+    Prints each step as it is done, and puts a context named after it into your kubeconfig. Starting what runs already is harmless, and so is
     interrupting this command: the next one goes on from there.
     """
-    begin = time.monotonic()  # noqa: TID251 - for the user's eyes
+    tell = _teller()
     if nodes is not None and nodes > 1:
         _insist_on_real_nodes(serving.runtime)
-    state, done = _running_or_started(serving, nodes)
-    further = _further(serving, nodes)
+    state = _running_or_started(serving, nodes, tell)
+    for one in _further(serving, nodes):
+        tell(f"node {one.node}" + (f" ({one.note})" if one.note else ""))
     told = _into_kubeconfig(serving, use=use)
-    seconds = time.monotonic() - begin  # noqa: TID251 - for the user's eyes
-    click.echo(f"✓ API server, controllers and scheduler {done} in {seconds:.2f} s at {state.server}", err=True)
-    if state.node:
-        click.echo(f"✓ node {state.node}", err=True)
-    for one in further:
-        click.echo(f"✓ node {one.node}" + (f" ({one.note})" if one.note else ""), err=True)
     if simulated:
-        click.echo(f"✓ {_with_simulated_nodes(serving, simulated)}", err=True)
+        _make_simulated_nodes(serving, simulated)
+        tell(f"{simulated} simulated nodes")
     if state.note:
         click.echo(f"! {state.note}", err=True)
-    click.echo(f"✓ kubeconfig: {told}", err=True)
+    click.echo(f"{STEP}kubeconfig: {told}", err=True)
     click.echo(
         f"  next: kubectl --context {serving.name} get {'nodes' if state.node or simulated else 'namespaces'}", err=True
     )
+
+
+def _teller() -> Callable[[str], None]:
+    """Return what shows a step that is done, with the seconds since now."""
+    begin = time.monotonic()  # noqa: TID251 - for the user's eyes
+
+    def tell(step: str) -> None:
+        click.echo(f"{STEP}{step}, after {time.monotonic() - begin:.2f} s", err=True)  # noqa: TID251 - as above
+
+    return tell
 
 
 def _further(serving: Serving, wanted: int | None) -> list[ServerState]:
@@ -80,15 +88,18 @@ def _insist_on_real_nodes(runtime: str) -> None:
         fail(f"several nodes need real containers: {choice.note or f'leave out --runtime {runtime}'}")
 
 
-def _running_or_started(serving: Serving, nodes: int | None) -> tuple[ServerState, str]:
+def _running_or_started(serving: Serving, nodes: int | None, tell: Callable[[str], None]) -> ServerState:
     try:
         state = answering_state(serving.paths)
         if state is not None:
-            return state, "already running"
+            click.echo(f"{STEP}API server, controllers and scheduler already running at {state.server}", err=True)
+            if state.node:
+                click.echo(f"{STEP}node {state.node}", err=True)
+            return state
         if nodes is not None and nodes > 1 and not serving.paths.is_cluster():
             serving.paths.name_node(_FIRST_OF_SEVERAL)
         port = free_port(API_PORT) if serving.port is None else serving.port
-        return start(serving.paths, ["server", *serving.arguments(port)]), "started"
+        return start(serving.paths, ["server", *serving.arguments(port)], on_step=tell)
     except (ServerFailed, ClusterError, ForeignFolder) as error:
         fail(str(error))
     except (FileExistsError, NotADirectoryError) as error:
@@ -99,12 +110,10 @@ def _running_or_started(serving: Serving, nodes: int | None) -> tuple[ServerStat
         fail(f"{error.filename or serving.paths.root}: {error.strerror}: make room, or choose another --data-dir")
 
 
-def _with_simulated_nodes(serving: Serving, count: int) -> str:
+def _make_simulated_nodes(serving: Serving, count: int) -> None:
     from pinnace.cli.node import simulated_nodes  # noqa: PLC0415 - as late as it is needed
 
-    begin = time.monotonic()  # noqa: TID251 - for the user's eyes
     simulated_nodes(serving.paths, count)
-    return f"{count} simulated nodes in {time.monotonic() - begin:.2f} s"  # noqa: TID251 - for the user's eyes
 
 
 def _into_kubeconfig(serving: Serving, *, use: bool) -> str:

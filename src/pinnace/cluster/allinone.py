@@ -11,7 +11,7 @@ import ipaddress
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -56,8 +56,17 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - as found in a 
 
 
 @asynccontextmanager
-async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, version: str) -> AsyncIterator[str]:
+async def cluster(
+    config: ClusterConfig,
+    clock: Clock,
+    identity: Identity,
+    version: str,
+    *,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[str]:
     """Run a cluster while the body runs; gives the API server's URL once it is ready.
+
+    `on_step` is told each step of the start, in a user's words, when it is done.
 
     Raises:
         ClusterError: it cannot start.
@@ -71,9 +80,11 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
         sign(lock)
         certificates = Certificates(paths.pki, clock, server_names(SERVICE_ADDRESS))
         pki = certificates.pki
+        on_step("cluster CA and certificates")
         to_kubelets = HttpsKubelets(certificates.calling(lambda pki: pki.kubelet_client))
         metrics = Metrics()
         async with _store(config, paths, clock) as store, AsyncExitStack() as stack:
+            on_step("store in memory" if config.store is StoreKind.MEMORY else f"store in {paths.store}")
             stack.push_async_callback(to_kubelets.close)
             kubelets: dict[str, Handler] = {}
             every_kubelet = InProcessKubelets(kubelets.get, to_kubelets)
@@ -95,6 +106,7 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
             context = certificates.serving(lambda pki: pki.server)
             async with server.running(), _listening(config, server.handle, context, clock), server.accepting():
                 url = server_url(config)
+                on_step(f"API server at {url}")
 
                 def write_kubeconfig(pki: ClusterPki) -> None:
                     write(paths.admin_kubeconfig, tree(config.name, admin_access(pki, url)))
@@ -125,12 +137,15 @@ async def cluster(config: ClusterConfig, clock: Clock, identity: Identity, versi
                     restarting("controllers", controllers, clock),
                     restarting("simulated nodes", simulator, clock),
                     restarting("node", be_a_node, clock),
-                    restarting("scheduler", partial(_scheduler, config, server.handle, clock), clock),
                 ):
-                    with announced(
-                        paths, ServerState(os.getpid(), url, version, node.name, node.note, _pod_range(config))
-                    ):
-                        yield url
+                    if node.name:
+                        on_step(f"node {node.name}")
+                    state = ServerState(os.getpid(), url, version, node.name, node.note, _pod_range(config))
+                    async with restarting("scheduler", partial(_scheduler, config, server.handle, clock), clock):
+                        if config.with_controllers and config.with_scheduler:
+                            on_step("controllers and scheduler")
+                        with announced(paths, state):
+                            yield url
 
 
 def server_url(config: ClusterConfig) -> str:

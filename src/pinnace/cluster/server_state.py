@@ -8,9 +8,7 @@ a server also asks it something (`answers`).
 """
 
 import fcntl
-import http.client
 import os
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -116,6 +114,10 @@ def running_state(paths: ClusterPaths) -> ServerState | None:
 
 def answers(state: ServerState) -> bool:
     """Tell whether a server says that it lives; who it is was settled by the lock, and nothing secret is sent."""
+    # A twentieth of a command's time, and most commands find no server to ask, or need no answer.
+    import http.client  # noqa: PLC0415
+    import ssl  # noqa: PLC0415
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     connection = http.client.HTTPSConnection(

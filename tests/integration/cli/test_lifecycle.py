@@ -37,6 +37,23 @@ def test_up_twice_then_down_then_up_resumes(commands: Commands) -> None:
     assert (commands.data_dir / "pki/ca.crt").read_bytes() == ca
 
 
+def test_up_tells_the_steps_of_the_start_in_order(commands: Commands) -> None:
+    """Each step has its line and the time it was done after; a start later in the same folder tells its own steps alone."""
+    for _ in range(2):
+        done = commands.run("up", "--runtime", "simulated", "--port", "0")
+        told = [line for line in done.stderr.splitlines() if ", after " in line]
+        assert [line.split(", after ")[0].split(" at ")[0] for line in told] == [
+            "✓ cluster CA and certificates",
+            f"✓ store in {commands.data_dir}/store/state.db",
+            "✓ API server",
+            f"✓ node {socket.gethostname().lower()}",
+            "✓ controllers and scheduler",
+        ]
+        after = [float(line.split(", after ")[1].removesuffix(" s")) for line in told]
+        assert after == sorted(after)
+        assert commands.run("down").returncode == 0
+
+
 def test_up_after_a_kill_resumes(commands: Commands) -> None:
     """A server that was killed leaves nothing that `up` stumbles over."""
     assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
