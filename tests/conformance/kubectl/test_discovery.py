@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from pinnace.api.resources import GROUPS, RESOURCES, Resource
+from pinnace.apiserver.resource_metrics import ResourceMetrics
 from support.kubectl import Kubectl
 
+# What is stored, and what is computed.
+SERVED = (*(one for one in RESOURCES if one.version == GROUPS[one.group][0]), *ResourceMetrics.resources)
 EXPLAINED = [one for one in RESOURCES if one.is_stored or "create" in one.verbs]
 
 
@@ -52,7 +55,7 @@ def test_explain_refuses_what_is_not_there(kubectl: Kubectl) -> None:
 
 def test_api_resources_lists_all_and_only_what_is_served(kubectl: Kubectl) -> None:
     """The names that api-resources prints are those of the preferred versions, each once."""
-    served = {one.qualified for one in RESOURCES if one.version == GROUPS[one.group][0]}
+    served = {one.qualified for one in SERVED}
     assert set(kubectl("api-resources", "-o", "name").split()) == served
 
 
@@ -68,13 +71,13 @@ def test_api_resources_lists_all_and_only_what_is_served(kubectl: Kubectl) -> No
 def test_api_resources_filters(kubectl_now: Kubectl, option: str, chosen: object) -> None:
     """Scope, group, verbs and categories are as the table of resources says."""
     assert callable(chosen)
-    served = {one.qualified for one in RESOURCES if one.version == GROUPS[one.group][0] and chosen(one)}
+    served = {one.qualified for one in SERVED if chosen(one)}
     assert set(kubectl_now("api-resources", option, "-o", "name").split()) == served
 
 
 def test_api_versions_lists_every_group_version(kubectl: Kubectl) -> None:
     """One line for each version of each group, the core group's alone."""
-    served = {one.api_version for one in RESOURCES}
+    served = {one.api_version for one in (*RESOURCES, *ResourceMetrics.resources)}
     assert set(kubectl("api-versions").split()) == served
 
 
