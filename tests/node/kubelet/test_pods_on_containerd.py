@@ -115,7 +115,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await daemon.start()
     try:
         await Images(paths, tmp_path / "images").import_new()
-        cni.write(paths.cni_conf, paths.cni_data, cni.pod_network(tmp_path), "10.199.7.0/24")
+        cni.write(paths.cni_conf, paths.cni_data, cni.pod_network(tmp_path), "10.199.7.0/24", masquerade=True)
         async with open_memory(clock) as store, CriRuntime(str(paths.socket)) as runtime:
             agents: list[Kubelet] = []
             server = api_server(

@@ -55,7 +55,7 @@ def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     async def start() -> None:
         await daemon.start()
         await Images(paths, folder / "images").import_new()
-        cni.write(paths.cni_conf, paths.cni_data, cni.pod_network(folder), f"{NETWORK}0/24")
+        cni.write(paths.cni_conf, paths.cni_data, cni.pod_network(folder), f"{NETWORK}0/24", masquerade=True)
 
     async def stop() -> None:
         async with CriRuntime(str(paths.socket)) as runtime:
