@@ -132,6 +132,28 @@ def rule(**changes):
             ],
             id="match conditions",
         ),
+        pytest.param(
+            {
+                "webhooks.0.matchConditions": [
+                    {"name": "a", "expression": " request.name = "},
+                    {"name": "b", "expression": "1"},
+                    {"name": "c", "expression": "variables.a"},
+                ]
+            },
+            [
+                (
+                    'webhooks[0].matchConditions[0].expression: Invalid value: "request.name =": compilation failed: '
+                    "ERROR: <input>:1:14: Syntax error: token recognition error at: '='\n"
+                    " | request.name =\n | .............^"
+                ),
+                'webhooks[0].matchConditions[1].expression: Invalid value: "1": must evaluate to bool but got int',
+                (
+                    'webhooks[0].matchConditions[2].expression: Invalid value: "variables.a": compilation failed: '
+                    "ERROR: <input>:1:1: undeclared reference to 'variables' (in container '')\n | variables.a\n | ^"
+                ),
+            ],
+            id="match conditions that do not compile",
+        ),
     ],
 )
 def test_webhook_is_refused(plural, changes, complaints):
@@ -190,7 +212,7 @@ def test_webhook_is_completed():
                 "spec.validations": [
                     {"expression": " ", "message": "a\nb", "reason": "Odd"},
                     {"expression": "true\n", "message": " "},
-                    {"expression": "a\n&& b"},
+                    {"expression": "true\n&& true"},
                 ],
                 "spec.auditAnnotations": [{"key": "", "valueExpression": ""}],
             },
@@ -212,6 +234,58 @@ def test_webhook_is_completed():
                 "spec.auditAnnotations[0].valueExpression: Required value: valueExpression is not specified",
             ],
             id="policy, field by field",
+        ),
+        pytest.param(
+            "validatingadmissionpolicies",
+            {
+                "spec.variables": [
+                    {"name": "a", "expression": "1"},
+                    {"name": "b", "expression": "variables.a + variables.c"},
+                    {"name": "c", "expression": "authorizer.path('/x').check('get').allowed()"},
+                ],
+                "spec.validations": [
+                    {"expression": "variables.b == 1 && variables.c", "messageExpression": "string(variables.a)"},
+                    {"expression": "variables.a", "messageExpression": "authorizer"},
+                ],
+                "spec.auditAnnotations": [{"key": "k", "valueExpression": "variables.a"}],
+            },
+            [
+                (
+                    'spec.variables[1].expression: Invalid value: "variables.a + variables.c": compilation failed: '
+                    "ERROR: <input>:1:24: undefined field 'c'\n | variables.a + variables.c\n | .......................^"
+                ),
+                'spec.validations[1].expression: Invalid value: "variables.a": must evaluate to bool but got int',
+                (
+                    'spec.validations[1].messageExpression: Invalid value: "authorizer": compilation failed: '
+                    "ERROR: <input>:1:1: undeclared reference to 'authorizer' (in container '')\n | authorizer\n | ^"
+                ),
+                (
+                    'spec.auditAnnotations[0].valueExpression: Invalid value: "variables.a": '
+                    "must evaluate to one of [string null_type] but got int"
+                ),
+            ],
+            id="policy whose expressions do not compile",
+        ),
+        pytest.param(
+            "mutatingadmissionpolicies",
+            {
+                "spec.mutations": [
+                    {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "[]"}},
+                    {"patchType": "JSONPatch", "jsonPatch": {"expression": "1"}},
+                    {"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'remove', path: '/a'}]"}},
+                ],
+            },
+            [
+                (
+                    'spec.mutations[0].applyConfiguration.expression: Invalid value: "[]": '
+                    "must evaluate to Object but got list(dyn)"
+                ),
+                (
+                    'spec.mutations[1].jsonPatch.expression: Invalid value: "1": '
+                    "must evaluate to list(JSONPatch) but got int"
+                ),
+            ],
+            id="mutations that make no patch",
         ),
         pytest.param(
             "mutatingadmissionpolicies",

@@ -239,6 +239,22 @@ def test_class_is_checked():
     ]
 
 
+def test_selector_that_does_not_compile_is_refused():
+    """A selector gives a truth value, or an attribute that may be one."""
+    expressions = ("device.ready", "device.driver", "device.attributes['d'].ready", "device.driver == 'd'")
+    changes = {"spec.selectors": [{"cel": {"expression": one}} for one in expressions]}
+    assert Rules("deviceclasses").refused(changes) == [
+        (
+            'spec.selectors[0].cel.expression: Invalid value: "device.ready": compilation failed: '
+            "ERROR: <input>:1:7: undefined field 'ready'\n | device.ready\n | ......^"
+        ),
+        (
+            'spec.selectors[1].cel.expression: Invalid value: "device.driver": '
+            "must evaluate to bool or the unknown type, not string"
+        ),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "state"),
     [

@@ -1,7 +1,6 @@
 """Which requests admission looks at: rules, selectors, match conditions.
 
-Shared by webhook configurations and policies. CEL expressions are taken as they are, once they are there. Upstream:
-pkg/apis/admissionregistration/validation.
+Shared by webhook configurations and policies. Upstream: pkg/apis/admissionregistration/validation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,9 @@ from pinnace.api.admissionregistration_v1 import (
     RuleWithOperations,
 )
 from pinnace.api.meta_v1 import LabelSelector
+from pinnace.apiserver.cel.declarations import Environment
+from pinnace.apiserver.cel.types import BOOL
+from pinnace.apiserver.registry.admissionregistration.expressions import expression_errors
 from pinnace.apiserver.registry.defaulting import changed, each, filled
 from pinnace.apiserver.registry.label_selectors import selector_errors
 from pinnace.machinery import names
@@ -134,15 +136,18 @@ def _resource_errors(resources: Sequence[str], path: Path) -> Errors:
         yield invalid(path, list(resources), text)
 
 
-def condition_errors(conditions: Sequence[MatchCondition], path: Path) -> Errors:
-    """Check match conditions: named, each once, with an expression."""
+def condition_errors(conditions: Sequence[MatchCondition], path: Path, environment: Environment) -> Errors:
+    """Check match conditions: named, each once, with an expression that compiles."""
     if len(conditions) > CONDITIONS_LIMIT:
         yield too_many(path, len(conditions), CONDITIONS_LIMIT)
     taken: set[str] = set()
     for index, condition in enumerate(conditions):
         at = path.index(index)
-        if not condition.expression.strip():
+        expression = condition.expression.strip()
+        if not expression:
             yield required(at.child("expression"))
+        else:
+            yield from expression_errors(expression, at.child("expression"), environment, BOOL)
         name = condition.name
         if not name:
             yield required(at.child("name"))

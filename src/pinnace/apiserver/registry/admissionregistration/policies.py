@@ -1,7 +1,6 @@
 """ValidatingAdmissionPolicy and MutatingAdmissionPolicy.
 
-CEL expressions must be there; they are not compiled. Upstream: pkg/registry/admissionregistration/{validating,mutating}admissionpolicy,
-pkg/apis/admissionregistration/validation.
+Upstream: pkg/registry/admissionregistration/{validating,mutating}admissionpolicy, pkg/apis/admissionregistration/validation.
 """
 
 import re
@@ -16,6 +15,13 @@ from pinnace.api.admissionregistration_v1 import (
     ValidatingAdmissionPolicy,
     Validation,
     Variable,
+)
+from pinnace.apiserver.cel.environments import JSON_PATCH, OBJECT
+from pinnace.apiserver.cel.types import BOOL, NULL, STRING, list_of
+from pinnace.apiserver.registry.admissionregistration.expressions import (
+    PolicyEnvironments,
+    expression_errors,
+    policy_environments,
 )
 from pinnace.apiserver.registry.admissionregistration.match_rules import (
     FAILURE_POLICIES,
@@ -54,7 +60,7 @@ def default(obj: P) -> P:
     return changed(obj, spec=spec)
 
 
-def _shared_errors(obj: ValidatingAdmissionPolicy | MutatingAdmissionPolicy) -> Errors:
+def _shared_errors(obj: ValidatingAdmissionPolicy | MutatingAdmissionPolicy, known: PolicyEnvironments) -> Errors:
     spec = obj.spec
     if spec.failure_policy not in FAILURE_POLICIES:
         yield not_supported(_SPEC.child("failurePolicy"), spec.failure_policy, FAILURE_POLICIES)
@@ -67,8 +73,8 @@ def _shared_errors(obj: ValidatingAdmissionPolicy | MutatingAdmissionPolicy) -> 
         yield from match_errors(spec.match_constraints, at)
         if not spec.match_constraints.resource_rules:
             yield required(at.child("resourceRules"))
-    yield from condition_errors(spec.match_conditions, _SPEC.child("matchConditions"))
-    yield from _variable_errors(spec.variables, _SPEC.child("variables"))
+    yield from condition_errors(spec.match_conditions, _SPEC.child("matchConditions"), known.conditions)
+    yield from _variable_errors(spec.variables, _SPEC.child("variables"), known)
 
 
 def _param_kind_errors(kind: ParamKind, path: Path) -> Errors:
@@ -91,7 +97,7 @@ def _param_kind_errors(kind: ParamKind, path: Path) -> Errors:
         yield invalid(path.child("kind"), kind.kind, words)
 
 
-def _variable_errors(variables: Sequence[Variable], path: Path) -> Errors:
+def _variable_errors(variables: Sequence[Variable], path: Path, known: PolicyEnvironments) -> Errors:
     taken: set[str] = set()
     for index, variable in enumerate(variables):
         at = path.index(index)
@@ -104,35 +110,43 @@ def _variable_errors(variables: Sequence[Variable], path: Path) -> Errors:
         taken.add(variable.name)
         if not variable.expression.strip():
             yield required(at.child("expression"), "expression is not specified")
+        elif index in known.variable_complaints:
+            yield invalid(at.child("expression"), variable.expression, known.variable_complaints[index])
 
 
 def validate_validating(obj: ValidatingAdmissionPolicy) -> Sequence[FieldError]:
     """Check a policy that refuses."""
     spec = obj.spec
-    found = list(_shared_errors(obj))
+    known = policy_environments(spec.param_kind, spec.variables)
+    found = list(_shared_errors(obj, known))
     validations, annotations = _SPEC.child("validations"), _SPEC.child("auditAnnotations")
     if not spec.validations and not spec.audit_annotations:
         return (*found, required(validations, _NEEDS_CHECK), required(annotations, _NEEDS_CHECK))
     for index, validation in enumerate(spec.validations):
-        found += _validation_errors(validation, validations.index(index))
+        found += _validation_errors(validation, validations.index(index), known)
     if len(spec.audit_annotations) > ANNOTATIONS_LIMIT:
         found.append(too_many(annotations, len(spec.audit_annotations), ANNOTATIONS_LIMIT))
     taken: set[str] = set()
     for index, annotation in enumerate(spec.audit_annotations):
         path = annotations.index(index)
-        found += _annotation_errors(obj.metadata.name, annotation, path)
+        found += _annotation_errors(obj.metadata.name, annotation, path, known)
         if annotation.key and annotation.key in taken:
             found.append(duplicate(path.child("key"), annotation.key))
         taken.add(annotation.key)
     return found
 
 
-def _validation_errors(validation: Validation, path: Path) -> Errors:
+def _validation_errors(validation: Validation, path: Path, known: PolicyEnvironments) -> Errors:
+    at = path.child("expression")
     if not validation.expression.strip():
-        yield required(path.child("expression"), "expression is not specified")
+        yield required(at, "expression is not specified")
+    else:
+        yield from expression_errors(validation.expression, at, known.expressions, BOOL)
+    at = path.child("messageExpression")
     if validation.message_expression and not validation.message_expression.strip():
-        at = path.child("messageExpression")
         yield invalid(at, validation.message_expression, "must be non-empty if specified")
+    elif validation.message_expression:
+        yield from expression_errors(validation.message_expression, at, known.messages, STRING)
     message, at = validation.message, path.child("message")
     if message and not message.strip():
         yield invalid(at, message, "must be non-empty if specified")
@@ -144,7 +158,7 @@ def _validation_errors(validation: Validation, path: Path) -> Errors:
         yield not_supported(path.child("reason"), validation.reason, _REASONS)
 
 
-def _annotation_errors(policy: str, annotation: AuditAnnotation, path: Path) -> Errors:
+def _annotation_errors(policy: str, annotation: AuditAnnotation, path: Path, known: PolicyEnvironments) -> Errors:
     if not annotation.key:
         yield required(path.child("key"))
     else:
@@ -155,16 +169,19 @@ def _annotation_errors(policy: str, annotation: AuditAnnotation, path: Path) -> 
         yield required(at, "valueExpression is not specified")
     elif len(annotation.value_expression.encode()) > EXPRESSION_LIMIT_BYTES:
         yield too_long(at, "", EXPRESSION_LIMIT_BYTES)
+    else:
+        yield from expression_errors(annotation.value_expression.strip(), at, known.expressions, STRING, NULL)
 
 
 def validate_mutating(obj: MutatingAdmissionPolicy) -> Sequence[FieldError]:
     """Check a policy that changes objects."""
     spec, path = obj.spec, _SPEC.child("mutations")
-    found = list(_shared_errors(obj))
+    known = policy_environments(spec.param_kind, spec.variables, patches=True)
+    found = list(_shared_errors(obj, known))
     if not spec.mutations:
         found.append(required(path, "mutations must contain at least one item"))
     for index, mutation in enumerate(spec.mutations):
-        found += _mutation_errors(mutation, path.index(index))
+        found += _mutation_errors(mutation, path.index(index), known)
     at = _SPEC.child("reinvocationPolicy")
     if not spec.reinvocation_policy:
         found.append(required(at))
@@ -173,7 +190,7 @@ def validate_mutating(obj: MutatingAdmissionPolicy) -> Sequence[FieldError]:
     return found
 
 
-def _mutation_errors(mutation: Mutation, path: Path) -> Errors:
+def _mutation_errors(mutation: Mutation, path: Path, known: PolicyEnvironments) -> Errors:
     kind = mutation.patch_type
     if not kind:
         yield required(path.child("patchType"))
@@ -190,6 +207,11 @@ def _mutation_errors(mutation: Mutation, path: Path) -> Errors:
         yield required(path.child(wanted), f"must be specified when patchType is {kind}")
     elif not patch.expression.strip():
         yield required(path.child(wanted).child("expression"), "expression is not specified")
+    else:
+        result = OBJECT if kind == "ApplyConfiguration" else list_of(JSON_PATCH)
+        yield from expression_errors(
+            patch.expression, path.child(wanted).child("expression"), known.expressions, result
+        )
     if given[other] is not None:
         yield invalid(path.child(other), f"{{{other}}}", f"must not be specified when patchType is {kind}")
 

@@ -16,6 +16,7 @@ from pinnace.api.admissionregistration_v1 import (
     WebhookClientConfig,
 )
 from pinnace.api.meta_v1 import LabelSelector
+from pinnace.apiserver.cel.environments import admission
 from pinnace.apiserver.registry.admissionregistration.client_config import SERVICE_PORT, service_errors, url_errors
 from pinnace.apiserver.registry.admissionregistration.match_rules import (
     FAILURE_POLICIES,
@@ -102,7 +103,8 @@ def _hook_errors(hook: Hook, path: Path) -> Errors:
         if policy is not None and policy not in REINVOCATION_POLICIES:
             yield not_supported(path.child("reinvocationPolicy"), policy, REINVOCATION_POLICIES)
     yield from _client_errors(hook.client_config, path.child("clientConfig"))
-    yield from condition_errors(hook.match_conditions, path.child("matchConditions"))
+    environment = admission(params=False, authorizer=True)
+    yield from condition_errors(hook.match_conditions, path.child("matchConditions"), environment)
 
 
 def _name_errors(name: str, path: Path) -> Errors:

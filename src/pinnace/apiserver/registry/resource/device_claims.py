@@ -1,7 +1,4 @@
-"""What a claim asks of devices, on its own or in a template (upstream pkg/apis/resource/validation `validateDeviceClaim`).
-
-CEL expressions are checked for their length; whether they compile is seen when devices are allocated.
-"""
+"""What a claim asks of devices, on its own or in a template (upstream pkg/apis/resource/validation `validateDeviceClaim`)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,6 +20,9 @@ from pinnace.api.resource_v1 import (
     OpaqueDeviceConfiguration,
     ResourceClaimSpec,
 )
+from pinnace.apiserver.cel import CompilationError, value_type
+from pinnace.apiserver.cel.environments import device
+from pinnace.apiserver.cel.types import ANY, BOOL
 from pinnace.apiserver.registry.defaulting import changed, each, maybe
 from pinnace.apiserver.registry.resource.lists import list_errors, map_errors, set_errors
 from pinnace.apiserver.registry.resource.names import (
@@ -173,6 +173,18 @@ def _expression_errors(selector: CELDeviceSelector, path: Path) -> Errors:
         yield too_long(path, "", EXPRESSION_LIMIT_BYTES)
     elif not selector.expression.strip():
         yield invalid(path, selector.expression, "must evaluate to bool")
+    else:
+        yield from _compile_errors(selector.expression, path)
+
+
+def _compile_errors(expression: str, path: Path) -> Errors:
+    try:
+        found = value_type(expression, device())
+    except CompilationError as error:
+        yield invalid(path, expression, f"compilation failed: {error}")
+        return
+    if found not in (BOOL, ANY):
+        yield invalid(path, expression, f"must evaluate to {BOOL} or the unknown type, not {found}")
 
 
 def _constraint_errors(constraint: DeviceConstraint, path: Path, requests: Requests) -> Errors:
