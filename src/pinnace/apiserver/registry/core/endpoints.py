@@ -8,11 +8,12 @@ from pinnace.apiserver.registry.defaulting import changed, each, filled
 from pinnace.apiserver.registry.printing import AGE, NAME, age, some, text
 from pinnace.apiserver.registry.strategy import Strategy
 from pinnace.machinery import names
-from pinnace.machinery.addresses import ip_address, special_address_errors
+from pinnace.machinery.addresses import ip_address, ip_warnings, special_address_errors
 from pinnace.machinery.field import FieldError, Path, invalid, not_supported, required
 
 Errors = Iterator[FieldError]
 
+_MANAGED_BY, _CONTROLLER = "endpoints.kubernetes.io/managed-by", "endpoint-controller"
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
 
@@ -74,6 +75,19 @@ def _port_errors(port: EndpointPort, path: Path, *, several: bool) -> Errors:
         yield from (invalid(at, port.app_protocol, words) for words in names.qualified_name(port.app_protocol))
 
 
+def warnings(new: Endpoints, old: Endpoints | None) -> Sequence[str]:  # noqa: ARG001
+    """Warn of addresses that are oddly spelled; those of the controller never are."""
+    if new.metadata.labels.get(_MANAGED_BY) == _CONTROLLER:
+        return ()
+    found: list[str] = []
+    for index, subset in enumerate(new.subsets):
+        path = Path("subsets").index(index)
+        for addresses, wire in ((subset.addresses, "addresses"), (subset.not_ready_addresses, "notReadyAddresses")):
+            for number, address in enumerate(addresses):
+                found += ip_warnings(address.ip, path.child(wire).index(number).child("ip"))
+    return found
+
+
 def cells(obj: Endpoints, now: float) -> Sequence[Any]:
     """Return the row."""
     shown = []
@@ -87,6 +101,7 @@ def cells(obj: Endpoints, now: float) -> Sequence[Any]:
 STRATEGY: Strategy[Endpoints] = Strategy(
     default=default,
     validate=validate,
+    warnings=warnings,
     deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     allow_create_on_update=True,
     columns=(NAME, text("Endpoints", "The addresses behind the Service."), AGE),

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from pinnace.api.core_v1 import AppArmorProfile, Container, Pod, PodCondition, PodSpec, PodStatus, SecurityContext
 from pinnace.apiserver.registry.core import pod_defaults, pod_resources, pod_table
 from pinnace.apiserver.registry.core.pod_label_keys import with_label_keys
-from pinnace.apiserver.registry.core.pod_warnings import pod_warnings
+from pinnace.apiserver.registry.core.pod_warnings import pod_warnings, status_warnings
 from pinnace.apiserver.registry.core.validation import annotations, pod_spec, pod_update
 from pinnace.apiserver.registry.core.validation.annotations import APPARMOR
 from pinnace.apiserver.registry.metadata import kept_for_status
@@ -218,7 +218,7 @@ STRATEGY: Strategy[Pod] = Strategy(
     cells=pod_table.cells,
     row_conditions=pod_table.row_conditions,
     parts={
-        "status": Part(prepare_update=_prepare_status, validate_update=_validate_status),
+        "status": Part(prepare_update=_prepare_status, validate_update=_validate_status, warnings=status_warnings),
         "ephemeralcontainers": Part(
             prepare_update=_only(_ephemeral), validate_update=_validate_ephemeral, generation=spec_changed
         ),

@@ -10,6 +10,7 @@ from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.registry.core.label_warnings import LABELS, term_warnings
 from pinnace.apiserver.registry.core.validation.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from pinnace.machinery import quantity
+from pinnace.machinery.addresses import ip_warnings
 from pinnace.machinery.field import Path, go_quoted
 from pinnace.machinery.memo import Memo
 
@@ -39,6 +40,14 @@ def pod_warnings(new: v1.Pod, old: v1.Pod | None) -> list[str]:
 _SPEC_WARNINGS: Memo[v1.PodSpec, tuple[str, ...]] = Memo(
     lambda spec: tuple(_warnings(ObjectMeta(), spec, _ROOT, pod=True))
 )
+
+
+def status_warnings(new: v1.Pod, old: v1.Pod | None) -> list[str]:  # noqa: ARG001
+    """Return the warnings about the addresses in a pod's status."""
+    status, path = new.status, Path("status")
+    pods = (ip_warnings(one.ip, path.child("podIPs").index(at).child("ip")) for at, one in enumerate(status.pod_ips))
+    hosts = (ip_warnings(one.ip, path.child("hostIPs").index(at).child("ip")) for at, one in enumerate(status.host_ips))
+    return [text for found in (*pods, *hosts) for text in found]
 
 
 def template_warnings(template: v1.PodTemplateSpec, path: Path, old: v1.PodTemplateSpec | None) -> list[str]:

@@ -13,6 +13,7 @@ from pinnace.apiserver.registry.core.service_fields import (
     is_headless,
     needs_cluster_ip,
 )
+from pinnace.apiserver.registry.core.service_warnings import service_warnings, status_warnings
 from pinnace.apiserver.registry.core.validation.services import service_errors, service_update_errors, status_errors
 from pinnace.apiserver.registry.printing import AGE, NAME, NONE, age, labels, text
 from pinnace.apiserver.registry.strategy import (
@@ -85,20 +86,6 @@ def _validate_update(new: Service, old: Service) -> list[FieldError]:
     return list(service_update_errors(new, old))
 
 
-def _warnings(new: Service, old: Service | None) -> list[str]:  # noqa: ARG001
-    found = []
-    spec = new.spec
-    if spec.load_balancer_ip:
-        found.append("spec.loadBalancerIP: deprecated in v1.24+: use annotation instead")
-    if spec.external_ips and spec.type == EXTERNAL_NAME:
-        found.append(f'spec.externalIPs is ignored when spec.type is "{EXTERNAL_NAME}"')
-    if spec.type != EXTERNAL_NAME and spec.external_name:
-        found.append(f'spec.externalName is ignored when spec.type is not "{EXTERNAL_NAME}"')
-    if spec.session_affinity != "None" and is_headless(spec):
-        found.append("spec.SessionAffinity is ignored for headless services")
-    return found
-
-
 def _external(service: Service) -> str:
     spec = service.spec
     if spec.type == LOAD_BALANCER:
@@ -136,7 +123,7 @@ STRATEGY: Strategy[Service] = Strategy(
     prepare_update=_prepare_update,
     validate=_validate,
     validate_update=_validate_update,
-    warnings=_warnings,
+    warnings=service_warnings,
     begin_create=service_allocation.begin_create,
     begin_update=service_allocation.begin_update,
     after_delete=service_allocation.after_delete,
@@ -158,6 +145,10 @@ STRATEGY: Strategy[Service] = Strategy(
     ),
     cells=_cells,
     parts={
-        "status": Part(prepare_update=take_only_status, validate_update=lambda new, old: list(status_errors(new, old)))
+        "status": Part(
+            prepare_update=take_only_status,
+            validate_update=lambda new, old: list(status_errors(new, old)),
+            warnings=status_warnings,
+        )
     },
 )
