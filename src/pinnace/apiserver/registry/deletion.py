@@ -62,14 +62,14 @@ def check_preconditions(registry: Registry[T], entry: Entry[T], wanted: Precondi
     if wanted is None:
         return
     meta: ObjectMeta = entry.object.metadata  # type: ignore[attr-defined]
-    if wanted.uid and wanted.uid != meta.uid:
+    if wanted.uid is not None and wanted.uid != meta.uid:
         raise _precondition_failed(
             registry,
             meta.name,
             f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({meta.uid}). "
             "The object might have been deleted and then recreated",
         )
-    if wanted.resource_version and wanted.resource_version != str(entry.revision):
+    if wanted.resource_version is not None and wanted.resource_version != str(entry.revision):
         raise _precondition_failed(
             registry,
             meta.name,

@@ -230,6 +230,25 @@ async def test_delete_holds_to_preconditions():
             await harness.delete(preconditions=Preconditions(resource_version="999"))
 
 
+@pytest.mark.parametrize(
+    ("preconditions", "complaint"),
+    [
+        pytest.param(Preconditions(uid=""), r"the UID in the precondition \(\) does not match", id="uid"),
+        pytest.param(
+            Preconditions(resource_version=""),
+            r"the ResourceVersion in the precondition \(\) does not match",
+            id="version",
+        ),
+    ],
+)
+async def test_delete_holds_to_empty_preconditions(preconditions, complaint):
+    """A precondition that is given, and empty, holds for no object."""
+    async with registry_of(ConfigMap) as harness:
+        await harness.create()
+        with pytest.raises(Conflict, match=complaint):
+            await harness.delete(preconditions=preconditions)
+
+
 async def test_graceful_deletion_can_only_be_shortened():
     """A second DELETE brings the end nearer, never further off, and 0 ends it."""
     strategy = Strategy(grace_seconds=lambda obj, option: 30 if option is None else option)
