@@ -14,9 +14,10 @@ from pinnace.apiserver.cel.token_stream import MismatchError, TokenStream
 from pinnace.apiserver.cel.tokens import Kind, Token, tokens_of
 from pinnace.apiserver.cel.types import ERROR
 
-# How deep brackets may be nested and how deep a tree may be, by what Python's stack has room for; upstream allows 250.
-NESTING_LIMIT = 60
-DEPTH_LIMIT = 150
+# How deep brackets may be nested and how deep a tree may be, by what Python's stack has room for (a level takes 15 calls to read
+# and 5 to check); upstream allows 250.
+NESTING_LIMIT = 40
+DEPTH_LIMIT = 100
 # Characters of an expression.
 SIZE_LIMIT = 100_000
 _WORDS = frozenset({"'true'", "'false'", "'null'"})
@@ -210,7 +211,9 @@ class _Parser:
         return known or Call(bracket.offset, function, target, tuple(arguments))
 
     def _primary(self) -> Node:
-        token = self._tokens.ahead()
+        token, after = self._tokens.ahead(), self._tokens.ahead(1)
+        if self._tokens.is_next("-") and after.kind not in (Kind.INT, Kind.FLOAT):
+            self._tokens.no_viable_alternative(token, after)
         if token.name in _LITERALS or token.name in _WORDS or self._tokens.is_next("-"):
             sign = self._tokens.take_if("-")
             return literal_of(self._tokens.take(), sign, self._tokens.issues)
