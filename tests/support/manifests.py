@@ -54,7 +54,9 @@ _BODIES = {
         "spec": {
             "matchConstraints": _RULES,
             "reinvocationPolicy": "Never",
-            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}],
+            "mutations": [
+                {"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'test', path: '/kind'}]"}}
+            ],
         }
     },
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): {"spec": {"policyName": "a"}},
