@@ -19,7 +19,7 @@ from pinnace.component.identity import system_identity
 from pinnace.component.logging import configure
 from pinnace.component.signals import handle_termination
 from pinnace.component.tls import CertificateError
-from pinnace.store.interface import StoreError
+from pinnace.store.interface import DiskRefuses, StoreError
 
 
 def run(config: ClusterConfig) -> None:
@@ -33,11 +33,11 @@ def run(config: ClusterConfig) -> None:
         runner = uvloop.run
     try:
         runner(_serve(config))
-    except* (ClusterError, StoreError, CertificateError, ForeignFolder) as group:
-        fail(str(_first(group)))
-    except* OSError as group:
+    except* (DiskRefuses, OSError) as group:
         error = _first(group)
         fail(f"{error}: check the rights and the space of {config.data_dir}, or choose another --data-dir")
+    except* (ClusterError, StoreError, CertificateError, ForeignFolder) as group:
+        fail(str(_first(group)))
 
 
 async def _serve(config: ClusterConfig) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 from msgspec import Struct
 
-from pinnace.store.interface import CannotOpen
+from pinnace.store.interface import CannotOpen, DiskRefuses
 
 OLDEST_SQLITE = 3_051_003
 APPLICATION_ID = 0x50694E63
@@ -64,7 +64,10 @@ class Disk:
         except apsw.NotADBError as error:
             self.close()
             raise CannotOpen(f"{self._path} is not a SQLite database") from error
-        except (apsw.Error, OSError) as error:
+        except (apsw.IOError, apsw.FullError, apsw.ReadOnlyError, OSError) as error:
+            self.close()
+            raise DiskRefuses(f"{self._path} cannot be opened: {error}") from error
+        except apsw.Error as error:
             self.close()
             raise CannotOpen(f"{self._path} cannot be opened: {error}") from error
         except CannotOpen:

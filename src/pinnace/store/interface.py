@@ -75,6 +75,10 @@ class CannotOpen(StoreError):
     """The store could not be opened; the text says why."""
 
 
+class DiskRefuses(CannotOpen):
+    """The disk does not take what a store needs: it is full, or not this user's to write."""
+
+
 class KeyValue(Struct, frozen=True, gc=False):
     """A key's content as of one revision."""
 
