@@ -179,6 +179,20 @@ async def test_server_leaves_unknown_methods_to_the_handler(server, authority):
     writer.close()
 
 
+async def test_server_keeps_the_rest_of_an_unwanted_body_apart_from_the_next_head(server, authority):
+    """A body that comes behind the answer is thrown away: it counts for no head, however large, and requests go on behind it."""
+    body = b"b" * (2 * server_module.HEAD_LIMIT_BYTES)
+    reader, writer = await dial(server, authority)
+    writer.write(b"POST /who HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+    assert (await asyncio.wait_for(reader.readuntil(b"/who?"), 5)).startswith(b"HTTP/1.1 200 ")
+    writer.write(body)
+    writer.write(b"GET /method HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readuntil(b"GET"), 5)).startswith(b"HTTP/1.1 200 ")
+    writer.write(b"BREW /method HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"\r\n\r\nTRACE")
+    writer.close()
+
+
 async def test_server_refuses_a_header_that_would_split_the_answer(server, authority):
     """A line break in a header value never reaches the wire."""
     raw = await exchange(server, authority, b"GET /split HTTP/1.1\r\nHost: x\r\n\r\n")

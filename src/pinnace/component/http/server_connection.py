@@ -154,20 +154,18 @@ class ServerConnection(RequestHandler, Line):
 
     def data_received(self, data: bytes) -> None:
         seen = self._request_count
-        if self._is_between_requests():
+        # Also of a body that nobody wanted: what is left of it comes when its request has been answered.
+        is_body = self._payload is not None and not self._payload.is_eof()
+        if not is_body and not self._head_bytes and not self._messages:
             data = _with_known_method(data)
         super().data_received(data)
-        if self._request_count != seen or self._current_request is not None or self._messages:
+        if is_body or self._request_count != seen or self._current_request is not None or self._messages:
             self._head_bytes = 0
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_LIMIT_BYTES and not self._force_close:
             self.write(_TOO_LARGE)
             self.force_close()
-
-    def _is_between_requests(self) -> bool:
-        """Tell whether the next bytes begin a head: nothing of one has come, and the body before it is complete."""
-        return not self._head_bytes and not self._messages and (self._payload is None or self._payload.is_eof())
 
     def _check_first_head(self) -> None:
         self._first_head = None
@@ -338,18 +336,16 @@ def _with_known_method(data: bytes) -> bytes:
     """Return the beginning of a request with a method that the parser lets through.
 
     The parser takes a fixed list of methods and drops the connection at any other; for a handler, one that nobody answers is like another.
+    Only what is a whole request line is touched: where a client sends ahead, a read may begin in the middle of a head.
     """
-    end = data.find(b" ", 0, _METHOD_LIMIT_BYTES + 1)
-    method = data[:end]
-    if end < 0 or method in _METHODS or _TOKEN.fullmatch(method) is None:
+    if data[: data.find(b" ")] in _METHODS or (line := _REQUEST_LINE.match(data)) is None:
         return data
-    return b"TRACE" + data[end:]
+    return b"TRACE" + data[line.end("method") :]
 
 
 # What a handler may answer, and how a method may be spelt (RFC 9110).
 _METHODS = frozenset(method.encode() for method in hdrs.METH_ALL)
-_METHOD_LIMIT_BYTES = 64
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_REQUEST_LINE = re.compile(rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) [^ \r\n]+ HTTP/1\.[01]\r\n")
 
 
 def _refusal(message: RawRequestMessage) -> bytes | None:
