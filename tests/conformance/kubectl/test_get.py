@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from pinnace.api.resources import RESOURCES, Resource
 from support.clusters import RunningCluster
 from support.kubectl import Kubectl, program_of
+from support.manifests import manifest
 from support.namespaces import fresh_namespace
 from support.waiting import eventually
 
@@ -55,11 +59,47 @@ def three(request: pytest.FixtureRequest, simulated: RunningCluster) -> Iterator
             ["--sort-by=.data.rank", "-o", "name"], "configmap/two\nconfigmap/three\nconfigmap/one\n", id="sort"
         ),
         pytest.param(["--field-selector=metadata.name=two", "-o", "name"], "configmap/two\n", id="field-selector"),
+        pytest.param(
+            ["--field-selector=metadata.name=two", "-o", "jsonpath-as-json={.items[0].metadata.labels}"],
+            '[\n    {\n        "app": "demo",\n        "size": "large"\n    }\n]\n',
+            id="jsonpath-as-json",
+        ),
+        pytest.param(["--template={{len .items}}"], "3", id="template"),
+        pytest.param(["-o", "jsonpath={.missing}"], "", id="missing-key"),
     ],
 )
 def test_get_prints_in_every_format(three: Kubectl, options: list[str], printed: str) -> None:
     """The formats that take an expression print what it says."""
     assert three("get", "configmaps", "-l", "app=demo", *options) == printed
+
+
+@pytest.mark.parametrize(
+    ("output", "template", "printed"),
+    [
+        pytest.param("jsonpath-file", "{.items[*].data.rank}", "3 2 1", id="jsonpath-file"),
+        pytest.param("go-template-file", "{{range .items}}{{.data.rank}}{{end}}", "321", id="go-template-file"),
+        pytest.param(
+            "custom-columns-file", "A B\nmetadata.name data.rank\n", "A B one 3 three 2 two 1", id="custom-columns-file"
+        ),
+    ],
+)
+def test_get_prints_by_a_template_from_a_file(
+    three: Kubectl, tmp_path: Path, output: str, template: str, printed: str
+) -> None:
+    """The same expressions, read from a file."""
+    file = tmp_path / "template"
+    file.write_text(template)
+    shown = three("get", "configmaps", "-l", "app=demo", "-o", f"{output}={file}")
+    assert " ".join(shown.split()) == printed
+
+
+def test_get_insists_on_keys_when_told(three: Kubectl) -> None:
+    """--allow-missing-template-keys=false makes an error of a key that is not there."""
+    strictly = ("get", "configmap", "one", "--allow-missing-template-keys=false", "-o")
+    for template in ("jsonpath={.missing}", "go-template={{.missing}}"):
+        done = three.run(*strictly, template)
+        assert done.code == 1
+        assert "missing" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -211,3 +251,25 @@ def test_get_wide_has_the_kinds_columns(kubectl: Kubectl) -> None:
     eventually(lambda: kubectl("get", "endpointslices", "-o", "name"))
     shown = {plural: kubectl("get", plural, "-o", "wide").splitlines()[0].split() for plural in WIDE}
     assert shown == {plural: columns.split() for plural, columns in WIDE.items()}
+
+
+def test_get_prints_every_kind(kubectl_now: Kubectl) -> None:
+    """Of each kind that is served: a wide table of its own rows, and its objects in the version asked for."""
+    served = [one for one in RESOURCES if one.is_stored and one.namespaced and one.plural != "events"]
+    objects = []
+    for resource in served:
+        if resource.stored_in is None:
+            body = manifest(resource)
+            body["metadata"] = {**body["metadata"], "namespace": kubectl_now.namespace}
+            objects.append(json.dumps(body))
+    kubectl_now("create", "-f", "-", stdin="\n".join(objects))
+
+    def complaint(resource: Resource) -> str:
+        plural = f"{resource.plural}.{resource.version}.{resource.group}" if resource.group else resource.plural
+        header, *rows = kubectl_now("get", plural, "-o", "wide").splitlines()
+        listed = {(one["apiVersion"], one["kind"]) for one in kubectl_now.json("get", plural)["items"]}
+        is_table = header.startswith("NAME ") and any(row.startswith("a ") for row in rows)
+        return "" if is_table and listed == {(resource.api_version, resource.kind)} else f"{plural}: {header} {listed}"
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        assert [text for text in pool.map(complaint, served) if text] == []

@@ -95,6 +95,41 @@ def test_rollout_status_reports_a_deadline_that_passed(kubectl_now: Kubectl) -> 
     assert 'deployment "web" exceeded its progress deadline' in done.stderr
 
 
+@pytest.mark.parametrize("kind", ["DaemonSet", "StatefulSet"])
+def test_rollout_of_other_sets(kubectl: Kubectl, kind: str) -> None:
+    """Daemon sets and stateful sets have revisions too, with undo, restart and history, but no pause."""
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "web"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "web", "image": "e.org/web:1"}]},
+            },
+            **({"serviceName": "web"} if kind == "StatefulSet" else {}),
+        },
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    what = f"{kind.lower()}/web"
+
+    def image_of_the_pod() -> str:
+        kubectl("rollout", "status", what, "--timeout=30s")
+        return kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.containers[*].image}")
+
+    assert image_of_the_pod() == "e.org/web:1"
+    kubectl("set", "image", what, "web=e.org/web:2")
+    assert image_of_the_pod() == "e.org/web:2"
+    assert "e.org/web:2" in kubectl("rollout", "history", what, "--revision=2")
+    assert kubectl("rollout", "undo", what).endswith(f"{kind.lower()}.apps/web rolled back\n")
+    assert image_of_the_pod() == "e.org/web:1"
+    history = kubectl("rollout", "history", what).splitlines()
+    assert [line.split()[0] for line in history[2:] if line] == ["2", "3"]
+    assert "unable to find specified revision 9" in kubectl.run("rollout", "undo", what, "--to-revision=9").stderr
+    assert "pausing is not supported" in kubectl.run("rollout", "pause", what).stderr
+
+
 def test_scale_with_preconditions(web: Kubectl) -> None:
     """scale changes the number, refuses when another was expected, and takes several objects."""
     assert "scaled" in web("scale", "deployment/web", "--replicas=3", "--current-replicas=2")
