@@ -7,7 +7,8 @@ Only the shape: who lets them in is the API server, who signs with them and clea
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Secret
 from pinnace.api.meta_v1 import ObjectMeta
@@ -18,8 +19,7 @@ AUTHENTICATION, SIGNING = "usage-bootstrap-authentication", "usage-bootstrap-sig
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 
 
-@dataclass(frozen=True, slots=True)
-class BootstrapToken:
+class BootstrapToken(Struct, frozen=True):
     """One token; `expiration` is a timestamp, empty for never."""
 
     id: str

@@ -7,7 +7,6 @@ preferred one. Upstream: the registries' storage providers and `kubectl api-reso
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from types import MappingProxyType
@@ -24,8 +23,7 @@ PROXY_VERBS = ("create", "delete", "get", "patch", "update")
 STREAM_VERBS = ("create", "get")
 
 
-@dataclass(frozen=True)
-class Subresource:
+class Subresource(Struct, frozen=True):
     """What stands behind an object's path; group and version are given where they are not the parent's."""
 
     name: str
@@ -35,8 +33,7 @@ class Subresource:
     version: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Resource:
+class Resource(Struct, frozen=True, eq=False, dict=True):
     """A kind as it is served in one version of its group; a row of a table, so that each is equal to itself alone."""
 
     group: str

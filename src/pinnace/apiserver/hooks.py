@@ -7,8 +7,8 @@ pkg/controlplane/controller, pkg/registry/scheduling/rest.
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.api.core_v1 import (
@@ -45,8 +45,7 @@ TRACKING = "kube-apiserver-legacy-service-account-token-tracking"
 _log = get_logger("post-start-hook")
 
 
-@dataclass(frozen=True, slots=True)
-class Hooks:
+class Hooks(Struct, frozen=True):
     """The steps, in order; each has the name that upstream's /readyz shows for it."""
 
     config: ApiServerConfig

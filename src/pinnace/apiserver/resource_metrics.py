@@ -7,10 +7,10 @@ asks. A node that does not answer is left out. Upstream: kubernetes-sigs/metrics
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Node, Pod
 from pinnace.api.meta_v1 import ObjectMeta
@@ -48,8 +48,7 @@ _Key = tuple[str, ...]
 _NODE: _Key = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Struct, frozen=True):
     """The counters of a node and its containers at one moment: nanoseconds of processors, and bytes; `at` by the monotonic clock."""
 
     at: float
@@ -57,8 +56,7 @@ class _Look:
     counters: Mapping[_Key, tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(Struct, frozen=True):
     """Two looks, which together give rates."""
 
     before: _Look

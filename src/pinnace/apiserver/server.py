@@ -9,8 +9,9 @@ apiserver `server/config.go` (the handler chain), `server/genericapiserver.go`.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pinnace.api import resources
 from pinnace.api.resources import Resource
@@ -269,8 +270,7 @@ class ApiServer(Services):
         return answer if isinstance(answer, Upgrade) else await compressed(request, answer)
 
 
-@dataclass(slots=True)
-class _Way:
+class _Way(Struct):
     """A request on its way through the filters, and what has been learnt of it."""
 
     request: Request

@@ -2,10 +2,10 @@
 
 import gc
 import threading
-from dataclasses import replace
 from importlib import import_module
 
 import click
+from msgspec.structs import replace
 
 from pinnace.cli.options import Serving, serving_options
 from pinnace.cluster.config import ClusterConfig, RuntimeKind, StoreKind

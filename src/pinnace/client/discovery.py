@@ -4,9 +4,9 @@ One preferred version per group. Upstream: client-go `discovery`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from pinnace.client.rest import Client
 from pinnace.machinery.errors import ApiError
@@ -36,8 +36,7 @@ class _Groups(msgspec.Struct):
     groups: tuple[_Group, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ServedResource:
+class ServedResource(Struct, frozen=True):
     """One resource of the preferred version of its group; `group_version` is what stands in apiVersion."""
 
     group_version: str
@@ -59,8 +58,7 @@ class ServedResource:
         return f"{prefix}{scope}/{self.plural}" + (f"/{name}" if name else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Discovered:
+class Discovered(Struct, frozen=True):
     """What is served, and which groups did not answer: groupVersion → why."""
 
     resources: Sequence[ServedResource]

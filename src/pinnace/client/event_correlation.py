@@ -6,9 +6,9 @@ talked about. Pure but for its memory, which is bounded. Upstream: client-go `to
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
@@ -47,16 +47,14 @@ class _Recent(Generic[V]):
         return len(self._values)
 
 
-@dataclass(slots=True)
-class _Similar:
+class _Similar(Struct):
     """The texts of one kind of event about one object."""
 
     last_seconds: float
     messages: dict[str, None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Correlated:
+class Correlated(Struct, frozen=True):
     """An event as it is to be written: over `known`, when there is one."""
 
     event: core_v1.Event

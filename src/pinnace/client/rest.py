@@ -6,7 +6,6 @@ what is safe to repeat. Upstream: client-go `rest` and `kubernetes/typed`.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -36,8 +35,7 @@ class PatchType(StrEnum):
     APPLY = "application/apply-patch+yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
+class Listing(Struct, Generic[T], frozen=True):
     """A list, or a part of one that `continue_` goes on with."""
 
     items: tuple[T, ...]
@@ -45,8 +43,7 @@ class Listing(Generic[T]):
     continue_: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent(Generic[T]):
+class WatchEvent(Struct, Generic[T], frozen=True):
     """ADDED, MODIFIED, DELETED or BOOKMARK, with the object."""
 
     type: str

@@ -8,8 +8,9 @@ The folder is like a cluster's: locked while the agent lives, so that the same c
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Node
 from pinnace.client import Client, HttpTransport
@@ -28,8 +29,7 @@ from pinnace.component.lifecycle import running
 from pinnace.machinery.errors import ApiError, NotFound
 
 
-@dataclass(frozen=True, slots=True)
-class AgentConfig:
+class AgentConfig(Struct, frozen=True):
     """One agent.
 
     Attributes:

@@ -13,11 +13,12 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Never
+
+from msgspec.structs import replace
 
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig

@@ -8,9 +8,10 @@ long before anything expires. What is in files and what is issued for one proces
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Never, TypeAlias
+
+from msgspec import Struct
 
 from pinnace.cluster.pki import ClusterPki, load_or_create
 from pinnace.component.clock import Clock
@@ -31,8 +32,7 @@ Issue: TypeAlias = Callable[[ClusterPki], KeyPair]
 _log = get_logger("cluster")
 
 
-@dataclass(slots=True)
-class _InUse:
+class _InUse(Struct):
     context: ssl.SSLContext
     issue: Issue
     pair: KeyPair

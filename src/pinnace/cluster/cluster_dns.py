@@ -8,10 +8,11 @@ Names and labels are those of the usual add-on, which tools look for. Upstream: 
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Service, ServiceAccount, ServicePort, ServiceSpec
 from pinnace.api.meta_v1 import ObjectMeta
@@ -34,8 +35,7 @@ _LABELS = {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kube
 _STUB_FREE = Path("/run/systemd/resolve/resolv.conf")
 
 
-@dataclass(frozen=True, slots=True)
-class DnsFiles:
+class DnsFiles(Struct, frozen=True):
     """Where a node's DNS keeps its things."""
 
     root: Path

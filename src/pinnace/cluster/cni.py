@@ -8,14 +8,14 @@ machine share neither bridge nor addresses: both names come from the cluster's f
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 CNI_VERSION = "0.4.0"
 
 
-@dataclass(frozen=True, slots=True)
-class PodNetwork:
+class PodNetwork(Struct, frozen=True):
     """The names of a cluster's pod network on this machine: `bridge` and `tunnel` fit into the kernel's 15 bytes, `metric` into 31 bits."""
 
     name: str

@@ -1,8 +1,9 @@
 """What a cluster may be told: one frozen record that flags fill."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.cluster.ports import API_PORT
 
@@ -27,8 +28,7 @@ class RuntimeKind(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterConfig:
+class ClusterConfig(Struct, frozen=True):
     """One cluster on this machine.
 
     Attributes:

@@ -10,8 +10,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 PAUSE_IMAGE = "localhost/pinnace/pause:1"
 CNI_BIN_DIRS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
@@ -25,8 +26,7 @@ class ContainerdError(Exception):
     """containerd cannot be used; the text says what, why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerdPaths:
+class ContainerdPaths(Struct, frozen=True):
     """The files of one containerd, all under `root`."""
 
     root: Path
@@ -84,8 +84,7 @@ class ContainerdPaths:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What matters here of a machine; `missing` names the tools that real pods need and that are not there."""
 
     can_raise_oom_score: bool

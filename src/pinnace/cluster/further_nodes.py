@@ -11,8 +11,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.cluster.cni import pod_network
 from pinnace.cluster.containerd_config import search_path
@@ -26,8 +27,7 @@ _FIRST_HOST = 11
 _LAST_HOST = 250
 
 
-@dataclass(frozen=True, slots=True)
-class FurtherNode:
+class FurtherNode(Struct, frozen=True):
     """One further node: its number on the bridge, and its folder."""
 
     name: str

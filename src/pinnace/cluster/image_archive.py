@@ -10,9 +10,10 @@ import json
 import platform
 import tarfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -21,8 +22,7 @@ class NoArchive(ValueError):
     """A file that holds no image; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One path of an image, without a leading slash: a file with data, a symbolic link with `link`, else a folder."""
 
     path: str
@@ -31,8 +31,7 @@ class Entry:
     link: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(Struct, frozen=True):
     """What a container of the image runs unless its pod says otherwise."""
 
     entrypoint: tuple[str, ...] = ()

@@ -8,10 +8,10 @@ import asyncio
 import os
 import re
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct, field
 
 from pinnace.cluster.containerd_config import ContainerdError, ContainerdPaths, search_path
 from pinnace.cluster.image_archive import names_in
@@ -21,24 +21,21 @@ NAMESPACE = "k8s.io"
 _LOCAL = {"pause.tar": pause_archive, "demoapp.tar": demoapp_archive}
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """The archives that were taken into containerd, and the complaints about those that could not be."""
 
     archives: tuple[str, ...]
     failures: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(Struct, frozen=True):
     """An archive in the folder that starts import from, and the names of its images."""
 
     path: Path
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageFacts(Struct, frozen=True):
     """One image as containerd lists it; `size` is for people, such as `4.5 MiB`."""
 
     name: str
@@ -46,8 +43,7 @@ class ImageFacts:
     size: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Memory:
+class _Memory(Struct, frozen=True):
     """What is remembered of earlier imports: archive → mark, and the names that came of them."""
 
     marks: dict[str, str] = field(default_factory=dict)

@@ -13,9 +13,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.cluster.containerd_config import (
     CAP_SYS_RESOURCE,
@@ -59,8 +60,7 @@ class Need(StrEnum):
     COMFORT = "comfort"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One check: what was looked for, what was seen, and what to do when that is not good."""
 
     what: str

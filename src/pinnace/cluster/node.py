@@ -12,8 +12,9 @@ import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from pinnace.client import Client, InformerFactory
 from pinnace.cluster import cni
@@ -42,8 +43,7 @@ from pinnace.network.pod_routes import PodRoutes
 _log = get_logger("cluster")
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFiles:
+class NodeFiles(Struct, frozen=True):
     """Where a node keeps its things, below the folder of its cluster or agent; `archives` is where images are imported from."""
 
     root: Path
@@ -74,8 +74,7 @@ class NodeFiles:
         return f"/{self.network.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(Struct, frozen=True):
     """How a node belongs to its cluster.
 
     Attributes:

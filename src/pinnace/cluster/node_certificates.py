@@ -11,9 +11,10 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
+
+from msgspec import Struct
 
 from pinnace.api.certificates_v1 import CertificateSigningRequest, CertificateSigningRequestSpec
 from pinnace.api.meta_v1 import ObjectMeta
@@ -42,8 +43,7 @@ _RETRY_SECONDS = 5.0
 _log = get_logger("agent")
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateFiles:
+class CertificateFiles(Struct, frozen=True):
     """Where a node keeps certificates and keys."""
 
     root: Path

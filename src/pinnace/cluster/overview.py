@@ -6,8 +6,9 @@ nothing, and an API server that does not answer is a fact like others.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Node
 from pinnace.client import Client, HttpTransport
@@ -27,8 +28,7 @@ _ROLE = "node-role.kubernetes.io/"
 _ANSWER_LIMIT_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessFacts:
+class ProcessFacts(Struct, frozen=True):
     """One process of the cluster: what it is, where it answers, and what it takes; `pid` is 0 when it does not run."""
 
     name: str
@@ -37,8 +37,7 @@ class ProcessFacts:
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeFacts(Struct, frozen=True):
     """One node as `kubectl get nodes -o wide` shows it."""
 
     name: str
@@ -49,8 +48,7 @@ class NodeFacts:
     runtime: str
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """A cluster; `health` is `ready`, `starting`, `stopped`, or why it is none of these."""
 
     health: str

@@ -2,8 +2,9 @@
 
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 
 class ForeignFolder(Exception):
@@ -23,8 +24,7 @@ def default_agent_dir(node: str) -> Path:
     return Path("/var/lib/pinnace-agent") / node
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterPaths:
+class ClusterPaths(Struct, frozen=True):
     """The files of one cluster."""
 
     root: Path

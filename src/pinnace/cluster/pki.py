@@ -10,8 +10,9 @@ Made on the first start, renewed when a start, or the daily look while running, 
 import ipaddress
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.apiserver.service_account_tokens import SigningKey
 from pinnace.component.tls import CertificateAuthority, CertificateError, KeyPair, certificate_facts
@@ -20,8 +21,7 @@ ADMIN, MASTERS = "kubernetes-admin", "system:masters"
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterPki:
+class ClusterPki(Struct, frozen=True):
     """Certificates and keys of one cluster, loaded."""
 
     authority: CertificateAuthority

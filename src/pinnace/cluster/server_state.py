@@ -11,10 +11,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from pinnace.cluster.paths import ClusterPaths
 
@@ -26,8 +26,7 @@ class ClusterError(Exception):
     """A cluster that cannot start; the text says what, why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerState:
+class ServerState(Struct, frozen=True):
     """What a running server leaves for the commands to find; `note` is what its user should know, `pod_range` holds all pods."""
 
     pid: int

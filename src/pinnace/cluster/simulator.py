@@ -10,9 +10,9 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Never
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
@@ -64,15 +64,14 @@ class _Power:
         await self._off.wait()
 
 
-@dataclass(slots=True)
-class _Machine:
+class _Machine(Struct):
     """One simulated machine: its Node as last seen, its address, whether it is on, and the task it lives in."""
 
     node: core_v1.Node
     address: str
     power: _Power
     has_range: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] = field(init=False)
+    task: asyncio.Task[None] | None = None
 
 
 class Simulator:
@@ -126,7 +125,8 @@ class Simulator:
         machine = self._machines.pop(node.metadata.name, None)
         if machine is not None:
             self._addresses.release(machine.address)
-            machine.task.cancel()
+            if machine.task is not None:
+                machine.task.cancel()
 
     def _begin(self, node: core_v1.Node, former: asyncio.Task[None] | None) -> _Machine:
         assert self._group is not None, "informers tell of nodes while they run"

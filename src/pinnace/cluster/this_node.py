@@ -8,9 +8,10 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from pinnace import VERSION
 from pinnace.client import Client, InProcessTransport
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from pinnace.cluster.node import Membership
 
 
-@dataclass(frozen=True, slots=True)
-class ThisNode:
+class ThisNode(Struct, frozen=True):
     """The node's name, if there is one, what the user should know, and the kubelets that live in this process."""
 
     name: str = ""
@@ -39,8 +39,7 @@ class ThisNode:
     kubelets: dict[str, Handler] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What this machine will be, and what to tell the user about it."""
 
     kind: RuntimeKind

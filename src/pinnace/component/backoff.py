@@ -6,11 +6,11 @@ A pure calculation over the number of failures; whoever waits does so on its clo
 
 import random
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Struct, frozen=True):
     """Delays that grow by `factor` from `initial_seconds` up to `limit_seconds`, each lengthened by up to `jitter` of itself."""
 
     initial_seconds: float
@@ -29,8 +29,7 @@ class Backoff:
         return seconds
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     failures: int
     last_seconds: float
 

@@ -4,18 +4,17 @@ What is read is what would be signed: both go through the same reader (`tls.Cert
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from msgspec import Struct
 
 from pinnace.component.tls import CertificateError, general_name, long_names, subject_of, texts_of
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(Struct, frozen=True):
     """What a certificate request asks for; `others` tells that it has names of kinds that no Kubernetes signer knows."""
 
     common_name: str
@@ -32,8 +31,7 @@ class RequestFacts:
         return bool(self.dns_names or self.ip_addresses or self.emails or self.uris or self.others)
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateRequest:
+class CertificateRequest(Struct, frozen=True):
     """A request and the key that it is for, both PEM."""
 
     request_pem: bytes

@@ -5,8 +5,9 @@ Gates that upstream has locked to their default cannot be changed.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Stage(StrEnum):
@@ -18,8 +19,7 @@ class Stage(StrEnum):
     DEPRECATED = "DEPRECATED"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """One switch: its name, default and stage; a locked one keeps its default."""
 
     name: str

@@ -5,7 +5,8 @@ never sent, since anonymous callers read this. Upstream: apiserver `server/healt
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.component.http.message import Headers, Request, Response
 from pinnace.component.logging import get_logger
@@ -14,8 +15,7 @@ _TEXT = Headers({"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Op
 _log = get_logger("healthz")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One check: a name, and a function that returns why it fails, or an empty text."""
 
     name: str

@@ -6,19 +6,18 @@ after the cluster; the context is made current only where none is, or when asked
 
 import base64
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 
 class KubeconfigError(ValueError):
     """A file that is no kubeconfig, or lacks what is asked of it; the text says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """How to reach a cluster as one user: PEM bytes, or a bearer token."""
 
     server: str

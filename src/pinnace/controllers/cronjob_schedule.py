@@ -1,8 +1,9 @@
 """When a CronJob's next Job is due, and which of those missed still is (pkg/controller/cronjob `utils.go`)."""
 
 import zoneinfo
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
+
+from msgspec import Struct
 
 from pinnace.api.batch_v1 import CronJob
 from pinnace.machinery import cron, timestamps
@@ -13,8 +14,7 @@ MANY_MISSED = 100
 DELTA_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """The latest time that has come, in seconds since the epoch, None when none has; and whether very many were missed."""
 
     time: float | None = None

@@ -6,8 +6,9 @@ for new ones, as far as the update strategy allows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from pinnace.api.apps_v1 import DaemonSet, RollingUpdateDaemonSet
 from pinnace.api.core_v1 import Node, Pod
@@ -16,8 +17,7 @@ from pinnace.controllers import pods as pod_rules
 from pinnace.machinery import intstr
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """Nodes to create pods for, and pods to delete; `failed` and `succeeded` are deleted as well, and told of."""
 
     create: list[str] = field(default_factory=list)
@@ -30,8 +30,7 @@ class Plan:
         return not (self.create or self.delete or self.failed or self.succeeded)
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """What one look sees: the set, its current revision, the nodes, and its pods by the node they are on or aimed at."""
 
     daemon_set: DaemonSet
@@ -150,8 +149,7 @@ def roll(scene: Scene) -> Plan:
     return _replacing(scene, pairs, unavailable or 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(Struct, frozen=True):
     """The new and the old pod of a node; `is_crowded` when there are more, which are thinned out first."""
 
     new: Pod | None = None

@@ -1,10 +1,10 @@
 """Endpoints: the elder form of EndpointSlices, one object per Service and its primary address family (pkg/controller/endpoint)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import ClassVar
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
@@ -28,8 +28,7 @@ OVER_CAPACITY, LEADER = "endpoints.kubernetes.io/over-capacity", "control-plane.
 LIMIT = 1000
 
 
-@dataclass(slots=True)
-class _Backend:
+class _Backend(Struct):
     """One address with the ports under which it is ready, or is not yet."""
 
     address: EndpointAddress

@@ -5,8 +5,8 @@ ones. Pure. Upstream: `reconcileByPortMapping` in staging/src/k8s.io/endpointsli
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api.discovery_v1 import Endpoint, EndpointHints, EndpointSlice, ForNode, ForZone
@@ -15,8 +15,7 @@ from pinnace.api.discovery_v1 import Endpoint, EndpointHints, EndpointSlice, For
 LIMIT = 100
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """What is to become of a Service's slices; `created` holds the endpoints of slices that do not exist yet."""
 
     created: list[list[Endpoint]] = field(default_factory=list)

@@ -5,15 +5,15 @@ within five minutes is given up. Upstream: pkg/controller/controller_utils.go.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pinnace.component.clock import Clock
 
 LIMIT_SECONDS = 300.0
 
 
-@dataclass(slots=True)
-class _Expected:
+class _Expected(Struct):
     since: float
     creations: int = 0
     deletions: set[str] = field(default_factory=set)

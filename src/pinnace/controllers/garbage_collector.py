@@ -6,9 +6,10 @@ orphans has its references taken out of them first. An owner must be cluster-sco
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import ObjectReference
 from pinnace.api.meta_v1 import ObjectMeta, OwnerReference
@@ -23,8 +24,7 @@ FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _ABSENT_LIMIT = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(Struct, frozen=True):
     """An object as far as ownership goes."""
 
     resource: Resource

@@ -4,8 +4,9 @@ Pure, for one look. Upstream: pkg/controller/job `job_controller.go` (`syncJob`)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from pinnace.api.batch_v1 import Job, JobCondition, UncountedTerminatedPods
 from pinnace.api.core_v1 import Pod
@@ -20,8 +21,7 @@ SUCCESS, FAILURE = "SuccessCriteriaMet", "FailureTarget"
 SUSPENDED = "Suspended"
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a Job is to end: successfully or not, and why."""
 
     is_success: bool
@@ -39,8 +39,7 @@ class Ending:
         return COMPLETE if self.is_success else FAILED
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(Struct, frozen=True, dict=True):
     """A Job and its pods; `released` are those, by uid, whose finalizer has gone though the cache may not show it yet."""
 
     job: Job

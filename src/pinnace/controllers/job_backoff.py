@@ -1,7 +1,8 @@
 """How long a Job waits before it replaces a pod that failed (pkg/controller/job `backoff_utils.go`)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.batch_v1 import Job
 from pinnace.api.core_v1 import Pod
@@ -11,8 +12,7 @@ from pinnace.controllers import job_pods as rules
 BACKOFF = Backoff(10.0, 600.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Failures since the last success, and when the last of them was."""
 
     failures: int = 0

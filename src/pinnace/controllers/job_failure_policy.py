@@ -1,13 +1,12 @@
 """What the failure of one pod means for its Job, by the Job's own rules (pkg/controller/job `pod_failure_policy.go`)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pinnace.api.batch_v1 import PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule
 from pinnace.api.core_v1 import ContainerStatus, Pod
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What the first matching rule says: its action, "" when none matches, and why the Job fails when that is the action."""
 
     action: str = ""

@@ -6,8 +6,8 @@ pkg/controller/job `trackJobStatusAndRemoveFinalizers`.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api.batch_v1 import JobCondition, JobStatus, UncountedTerminatedPods
@@ -21,8 +21,7 @@ from pinnace.machinery import timestamps
 UNCOUNTED_LIMIT = 500
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """A status with new ends in it, and the pods whose finalizer can go when that is stored."""
 
     status: JobStatus

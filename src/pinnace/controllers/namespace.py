@@ -6,10 +6,10 @@ at again until nothing is.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import msgspec
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
@@ -48,8 +48,7 @@ class _List(msgspec.Struct):
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
 
 
-@dataclass(slots=True)
-class _Content:
+class _Content(Struct):
     """What is left of a namespace: objects by resource, objects by finalizer, and what went wrong."""
 
     left: dict[str, int] = field(default_factory=dict)

@@ -6,7 +6,8 @@ ClusterCIDR had it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client, InformerFactory, PatchType
@@ -23,8 +24,7 @@ def _every(_: core_v1.Node) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRanges:
+class NodeRanges(Struct, frozen=True):
     """Where the nodes that `selects` picks draw from: one range, or one of each family, the primary one first."""
 
     cidrs: Sequence[str]

@@ -5,9 +5,9 @@ kill it. Past the grace period its conditions become Unknown, its pods not ready
 gets the NoExecute taint by which `taint_eviction.py` moves its pods elsewhere.
 """
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.api import coordination_v1, core_v1
@@ -41,8 +41,7 @@ _EVICTING = _TAINTS["Ready"]
 _ELDER_LABELS = {"kubernetes.io/os": "beta.kubernetes.io/os", "kubernetes.io/arch": "beta.kubernetes.io/arch"}
 
 
-@dataclass(slots=True)
-class _Health:
+class _Health(Struct):
     """When a node was last heard of, and by what; whether it was ready when last looked at."""
 
     heard: float

@@ -5,8 +5,9 @@ pods. Counts follow single nodes, so that nothing here looks at all of them. Ups
 `handleDisruption` and `ComputeZoneState`.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from pinnace.api import core_v1
 from pinnace.client.workqueue import TokenBucket
@@ -30,8 +31,7 @@ class ZoneState(StrEnum):
     FULL = "FullDisruption"
 
 
-@dataclass(slots=True)
-class _Zone:
+class _Zone(Struct):
     ready: int = 0
     silent: int = 0
     state: ZoneState = ZoneState.NORMAL

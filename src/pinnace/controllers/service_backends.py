@@ -4,8 +4,9 @@ Pure rules, but for the memory of what was last told. Upstream: staging/src/k8s.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.controllers import pods as pod_rules
@@ -17,8 +18,7 @@ HEADLESS = "service.kubernetes.io/headless"
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """A port of a Service as one pod serves it."""
 
     name: str

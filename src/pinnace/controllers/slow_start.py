@@ -5,14 +5,14 @@ Upstream: `slowStartBatch` in pkg/controller/replicaset/replica_set.go.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 A = TypeVar("A")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How many calls succeeded, and why one of the others did not."""
 
     succeeded: int

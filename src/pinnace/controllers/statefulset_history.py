@@ -1,7 +1,8 @@
 """The revisions of a StatefulSet: the one it had, and the one it moves to (pkg/controller/statefulset `getStatefulSetRevisions`)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.apps_v1 import ControllerRevision, StatefulSet
 from pinnace.api.core_v1 import Pod
@@ -13,8 +14,7 @@ HASH = "controller.kubernetes.io/hash"
 DEFAULT_LIMIT = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Revisions:
+class Revisions(Struct, frozen=True):
     """Where a set comes from and where it goes; the same while nothing changes."""
 
     current: ControllerRevision

@@ -5,7 +5,8 @@ have all of them written. Upstream: pkg/controller/ttl.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client, InformerFactory, PatchType
@@ -16,8 +17,7 @@ from pinnace.machinery.errors import NotFound
 ANNOTATION = "node.alpha.kubernetes.io/ttl"
 
 
-@dataclass(frozen=True, slots=True)
-class _Band:
+class _Band(Struct, frozen=True):
     """A size of cluster: below `least` nodes the band before it holds, above `most` the next; and what it means in seconds."""
 
     least: int

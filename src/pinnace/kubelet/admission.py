@@ -4,7 +4,8 @@ A refusal ends the pod: phase Failed, with reason and message. Upstream: kubelet
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.kubelet import pod_resources
@@ -29,8 +30,7 @@ _TERMINAL = {"Succeeded", "Failed"}
 NODE_AFFINITY = "NodeAffinity"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why a pod is not taken."""
 
     reason: str

@@ -13,9 +13,10 @@ import errno
 from abc import abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.component.logging import get_logger
@@ -30,8 +31,7 @@ _LEAST_SHARES = 2
 _log = get_logger("cgroups")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """Limits of a group; None leaves one as it is."""
 
     shares: int | None = None

@@ -1,14 +1,14 @@
 """What the node agent is told at its start: names, folders, addresses."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from pinnace import VERSION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KubeletConfig:
+class KubeletConfig(Struct, frozen=True, kw_only=True):
     """Settings of one node; seconds and bytes where a name says so."""
 
     node_name: str

@@ -5,15 +5,14 @@ A run of more than 10 minutes forgives what was before. Kept in memory only, as 
 doBackOff.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pinnace.kubelet.runtime import Instance
 
 FIRST_SECONDS, MOST_SECONDS = 10.0, 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Delay:
+class _Delay(Struct, frozen=True):
     image: str
     seconds: float
 

@@ -6,8 +6,9 @@ Order as upstream: envFrom, then env, then services where nothing has the name y
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client
@@ -42,8 +43,7 @@ class ClientSource(Source):
         return await self._client.get(core_v1.Secret, name, namespace)
 
 
-@dataclass(frozen=True, slots=True)
-class PodFacts:
+class PodFacts(Struct, frozen=True):
     """What a pod may know of where it runs."""
 
     pod: core_v1.Pod

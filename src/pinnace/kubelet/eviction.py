@@ -9,9 +9,10 @@ own limits allow. Upstream: kubelet `eviction/eviction_manager.go`, `eviction/he
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import EventRecorder
@@ -32,8 +33,7 @@ _CRITICAL_PRIORITY = 2_000_000_000
 _log = get_logger("eviction")
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """One threshold: what it is of, and below how much it is met."""
 
     name: str
@@ -52,8 +52,7 @@ SIGNALS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
+class Met(Struct, frozen=True):
     """A signal that is below its threshold: what there is, and what there should be."""
 
     signal: Signal

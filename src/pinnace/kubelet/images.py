@@ -5,7 +5,8 @@ Pulls take turns. Upstream: kubelet `images/image_manager.go`, kuberuntime `kube
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
@@ -27,8 +28,7 @@ class ImageUnavailable(Exception):
         self.reason, self.retry_seconds = reason, retry_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
+class _Failure(Struct, frozen=True):
     at: float
     delay_seconds: float
     text: str

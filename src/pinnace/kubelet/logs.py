@@ -3,8 +3,9 @@
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.component.clock import Clock
 from pinnace.machinery import timestamps
@@ -13,8 +14,7 @@ _LOOK_SECONDS = 0.1
 _CHUNK_BYTES = 65536
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogOptions:
+class LogOptions(Struct, frozen=True, kw_only=True):
     """Which part of a log is wanted."""
 
     follow: bool = False

@@ -4,9 +4,10 @@ import os
 import platform
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 
@@ -22,8 +23,7 @@ _SYSTEM_UUIDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(Struct, frozen=True):
     """How full a file system is; all zero where nobody knows."""
 
     capacity_bytes: int = 0
@@ -32,8 +32,7 @@ class Disk:
     inodes_free: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """How much memory there is and can still be given; all zero where nobody knows."""
 
     capacity_bytes: int = 0

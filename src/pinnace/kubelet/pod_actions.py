@@ -5,7 +5,8 @@ started), then all regular containers. Upstream: kuberuntime `kuberuntime_manage
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pinnace.api import core_v1
 from pinnace.kubelet.container_config import spec_hash
@@ -14,8 +15,7 @@ from pinnace.kubelet.prober import Verdict
 from pinnace.kubelet.runtime import CONTAINER_HASH, Instance, PodRecord, Sandbox, State
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """A running container that is to be ended; what is left is worked out anew afterwards."""
 
     run: Instance
@@ -23,16 +23,14 @@ class Kill:
     grace_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """A container that is to be started."""
 
     kind: ContainerKind
     container: core_v1.Container
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actions:
+class Actions(Struct, frozen=True, kw_only=True):
     """All that can be done now; `finished` says that nothing of the pod will run again."""
 
     sandbox: bool = False
@@ -41,8 +39,7 @@ class Actions:
     start: tuple[Start, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(Struct, frozen=True, kw_only=True):
     """What probes have found out: verdicts by run, and which containers have started."""
 
     unhealthy: Mapping[str, Verdict] = field(default_factory=dict)

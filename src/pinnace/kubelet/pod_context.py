@@ -1,7 +1,8 @@
 """One pod as the parts of its worker see it, and what all pods of a node share."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client, EventRecorder
@@ -23,8 +24,7 @@ from pinnace.kubelet.status_manager import StatusManager
 _LAST_WORDS_BYTES = 12288
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """What all workers of a node share."""
 
     config: KubeletConfig

@@ -7,16 +7,16 @@ are not looked at, as upstream has it. Upstream: `pkg/probe/{http,tcp,grpc}`.
 import asyncio
 import ssl
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from pinnace.component.http import Headers
 from pinnace.component.http.client import HttpClient
 from pinnace.component.http.errors import HttpError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpCall:
+class HttpCall(Struct, frozen=True, kw_only=True):
     """One GET."""
 
     host: str
@@ -26,8 +26,7 @@ class HttpCall:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True):
     """What came back."""
 
     status: int

@@ -4,8 +4,8 @@ Upstream: kubelet `kubelet_pods.go` (getPhase, convertToAPIContainerStatuses), `
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
@@ -18,8 +18,7 @@ DISRUPTION = "DisruptionTarget"
 TERMINAL = ("Succeeded", "Failed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Struct, frozen=True, kw_only=True):
     """What the worker knows beside the runtime's records."""
 
     record: PodRecord

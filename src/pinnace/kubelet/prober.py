@@ -6,9 +6,10 @@ a new container. Upstream: kubelet `prober/worker.go`, `prober/prober_manager.go
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
@@ -27,8 +28,7 @@ class Kind(StrEnum):
     READINESS = "Readiness"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """A probe has given a container up; `grace_seconds` is the probe's own, None when the pod's holds."""
 
     kind: Kind
@@ -48,8 +48,7 @@ class Listener(Protocol):
         """Learn that the container is to be restarted."""
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(Struct):
     """One container's probes and what they said."""
 
     uid: str

@@ -3,9 +3,10 @@
 Texts are upstream's, as they end up in events. Upstream: `pkg/probe/{exec,http,tcp,grpc}`, kubelet `prober/prober.go`.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
@@ -27,8 +28,7 @@ class Verdict(StrEnum):
     FAILURE = "failure"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """One answer and its text."""
 
     verdict: Verdict
@@ -39,8 +39,7 @@ class ProbeError(Exception):
     """The question could not be put, which says nothing of the container."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """A running container and where its pod is."""
 
     container: core_v1.Container

@@ -6,9 +6,10 @@ Errors are `RuntimeFailure`; `NotThere` when a named thing is gone. Upstream: cr
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from pinnace.component.http.message import DuplexStream
 from pinnace.component.http.streams import CommandStreams
@@ -38,8 +39,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortMapping:
+class PortMapping(Struct, frozen=True, kw_only=True):
     """A port of the node that leads into the pod."""
 
     container_port: int
@@ -48,8 +48,7 @@ class PortMapping:
     host_ip: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxConfig:
+class SandboxConfig(Struct, frozen=True, kw_only=True):
     """Everything that a sandbox is made from."""
 
     name: str
@@ -74,8 +73,7 @@ class SandboxConfig:
     groups: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Struct, frozen=True, kw_only=True):
     """A path of the node inside a container."""
 
     container_path: str
@@ -84,8 +82,7 @@ class Mount:
     propagation: str = "None"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """A container's share of the node, in the kernel's units; zero means unset."""
 
     cpu_shares: int = 0
@@ -95,8 +92,7 @@ class Limits:
     oom_score_adj: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Security:
+class Security(Struct, frozen=True, kw_only=True):
     """What a container's processes may do."""
 
     user: int | None = None
@@ -114,8 +110,7 @@ class Security:
     read_only_paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerConfig:
+class ContainerConfig(Struct, frozen=True, kw_only=True):
     """Everything that a container is made from."""
 
     name: str
@@ -138,8 +133,7 @@ class ContainerConfig:
     process_target: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sandbox:
+class Sandbox(Struct, frozen=True, kw_only=True):
     """A sandbox as the runtime sees it; addresses only where they were asked for."""
 
     id: str
@@ -152,8 +146,7 @@ class Sandbox:
     ips: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(Struct, frozen=True, kw_only=True):
     """One run of a container as the runtime sees it; times in nanoseconds since the epoch."""
 
     id: str
@@ -173,8 +166,7 @@ class Instance:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodRecord:
+class PodRecord(Struct, frozen=True, kw_only=True):
     """All that the runtime has of one pod, newest first."""
 
     uid: str
@@ -191,8 +183,7 @@ class PodRecord:
         return tuple(instance for instance in self.instances if instance.name == name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Struct, frozen=True, kw_only=True):
     """An image that is on the node."""
 
     id: str
@@ -203,8 +194,7 @@ class Image:
     username: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """What a registry is shown: a user and a password, or a token."""
 
     user: str
@@ -212,8 +202,7 @@ class Credential:
     token: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(Struct, frozen=True, kw_only=True):
     """What the runtime says of itself; each reason is empty when all is well."""
 
     version: str
@@ -221,16 +210,14 @@ class Health:
     network_reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
+class Executed(Struct, frozen=True, kw_only=True):
     """What a command gave back."""
 
     exit_code: int
     output: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """What a running container has used up to a moment; nanoseconds, bytes and pieces."""
 
     container_id: str

@@ -7,16 +7,16 @@ node it is about by one look-up. Upstream: kubelet `config/apiserver.go`.
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Never, Protocol
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client, InformerFactory, SharedInformer
 from pinnace.component.clock import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class PodHandler:
+class PodHandler(Struct, frozen=True):
     """What an agent does about changes of its pods and of its node; in one uninterrupted step each."""
 
     on_seen: Callable[[core_v1.Pod], None]

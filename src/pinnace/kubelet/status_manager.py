@@ -5,8 +5,8 @@ others are kept as the API server has them at the moment of writing. Upstream: k
 """
 
 import asyncio
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
@@ -22,8 +22,7 @@ _RETRY = Backoff(0.1, 10.0)
 _log = get_logger("status-manager")
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     """One pod: as the API server has it, and as it shall be."""
 
     pod: core_v1.Pod

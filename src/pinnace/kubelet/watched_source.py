@@ -6,8 +6,9 @@ it. Until a watch has begun, and for everything else, objects are read directly.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from pinnace.api import core_v1
 from pinnace.client import Client, InformerFactory, SharedInformer
@@ -19,8 +20,7 @@ T = TypeVar("T", core_v1.ConfigMap, core_v1.Secret)
 _Key = tuple[type[Any], str, str]
 
 
-@dataclass(slots=True)
-class _Item:
+class _Item(Struct):
     """One object: its watch, the pods that use it, and the version that they were given."""
 
     informer: SharedInformer[Any]

@@ -7,8 +7,9 @@ Complaints are those of github.com/robfig/cron v3 `ParseStandard`, which clients
 import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+
+from msgspec import Struct
 
 _MONTHS = {
     name: number
@@ -35,8 +36,7 @@ _INT64 = 1 << 63
 _SEARCH_DAYS = 5 * 366
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
+class _Bounds(Struct, frozen=True):
     """What a field may say."""
 
     low: int
@@ -47,16 +47,14 @@ class _Bounds:
 _FIELDS = (_Bounds(0, 59, {}), _Bounds(0, 23, {}), _Bounds(1, 31, {}), _Bounds(1, 12, _MONTHS), _Bounds(0, 6, _DAYS))
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """The values a field lets through; `is_open` says that it was written with a star, so that it restricts nothing by itself."""
 
     values: frozenset[int]
     is_open: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """Either the fields, or a fixed time between runs; the zone is None when the schedule names none."""
 
     minute: Field | None = None

@@ -11,14 +11,14 @@ apimachinery `pkg/api/errors`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from msgspec import Struct, field
 
 from pinnace.machinery.field import FieldError
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One of the reasons for a failure, tied to a field where there is one."""
 
     reason: str = ""
@@ -26,8 +26,7 @@ class Cause:
     field: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
+class Details(Struct, frozen=True):
     """What an error is about; empty members are left out of the Status."""
 
     name: str = ""
@@ -311,8 +310,7 @@ def timeout(message: str, *, retry_after_seconds: int = 0, causes: Sequence[Caus
     return Timeout(f"Timeout: {message}", Details(causes=tuple(causes), retry_after_seconds=retry_after_seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """A Status as far as clients use it."""
 
     message: str = ""

@@ -7,11 +7,11 @@ members as JSON. Upstream: apimachinery `pkg/util/validation/field`.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 # Items of a list whose paths are kept; longer lists are rare, and their paths are made anew.
 _KEPT_ITEMS = 16
@@ -83,8 +83,7 @@ OMITTED = object()
 _VALUELESS = frozenset({ErrorType.REQUIRED, ErrorType.FORBIDDEN, ErrorType.TOO_LONG, ErrorType.INTERNAL})
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+class FieldError(Struct, frozen=True):
     """One complaint about one field."""
 
     type: ErrorType

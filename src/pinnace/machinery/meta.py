@@ -4,12 +4,12 @@ Works on whatever has the attributes of the generated types; knows no kind. Upst
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class GroupVersionKind:
+
+class GroupVersionKind(Struct, frozen=True):
     """A kind in one version of its group; the core group is ""."""
 
     group: str

@@ -5,10 +5,11 @@ leaves no fraction. Upstream: apimachinery `pkg/api/resource/quantity.go`; texts
 """
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Literal
+
+from msgspec import Struct
 
 Family = Literal["decimal", "binary", "exponent"]
 
@@ -26,8 +27,7 @@ NANO = 10**9
 BAD_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
-@dataclass(frozen=True, slots=True, order=False)
-class Quantity:
+class Quantity(Struct, frozen=True):
     """An amount: whole nano-units, and the family of suffixes it was written in."""
 
     nanos: int

@@ -7,9 +7,10 @@ The label grammar is upstream's (apimachinery `pkg/labels/selector.go`): require
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from pinnace.machinery.field import go_quoted
 from pinnace.machinery.memo import remember_short
@@ -29,8 +30,7 @@ class Operator(StrEnum):
     LESS = "Lt"
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One condition on one label; values are sorted."""
 
     key: str
@@ -72,8 +72,7 @@ def _compare(value: str | None, bound: str, *, greater: bool) -> bool:
     return number > int(bound) if greater else number < int(bound)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelSelector:
+class LabelSelector(Struct, frozen=True):
     """All requirements must hold; none at all selects everything, unless it is `nothing`."""
 
     requirements: tuple[Requirement, ...] = ()
@@ -278,8 +277,7 @@ def _checked(key: str, operator: Operator, values: tuple[str, ...]) -> Requireme
     return Requirement(key, operator, values)
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRequirement:
+class FieldRequirement(Struct, frozen=True):
     """One condition on one field."""
 
     field: str
@@ -294,8 +292,7 @@ class FieldRequirement:
         return f"{self.field}{'!=' if self.negated else '='}{escaped}"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSelector:
+class FieldSelector(Struct, frozen=True):
     """All requirements must hold; none selects everything."""
 
     requirements: tuple[FieldRequirement, ...] = ()

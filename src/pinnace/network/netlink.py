@@ -8,10 +8,11 @@ node's end of the tunnel is the first of its pod range, and its hardware address
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 # The routing protocol of these routes, as `ip route` shows it; upstream of 64 nobody has registered any.
 PROTOCOL = 80
@@ -24,8 +25,7 @@ class NetlinkFailed(Exception):
     """The kernel refused; the text is its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a range of pods is: on the node of this address."""
 
     pods: IPv4Network
@@ -44,8 +44,7 @@ class Netlink(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
+class _Route(Struct, frozen=True):
     pods: IPv4Network
     gateway: str
     link: int

@@ -7,7 +7,7 @@ A pod is assumed in the step that decides, so that the next cycle sees its node'
 Upstream: pkg/scheduler/backend/cache.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.api.pod_resources import pod_requests, scoring_requests
@@ -15,8 +15,7 @@ from pinnace.machinery.meta import key as key_of
 from pinnace.scheduler.nodes import Demand, NodeTable, host_ports
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
+class _Placed(Struct, frozen=True):
     """Where a pod counts, and for how much."""
 
     node: str

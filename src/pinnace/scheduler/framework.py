@@ -10,12 +10,12 @@ A cycle: PreFilter → Filter → (PreScore, Score, normalise) → Reserve → B
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from pinnace.api import core_v1
 from pinnace.scheduler.nodes import NodeTable
@@ -37,8 +37,7 @@ class Code(StrEnum):
     SKIP = "Skip"
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """One answer about the pod as a whole."""
 
     code: Code = Code.SUCCESS
@@ -53,8 +52,7 @@ SUCCESS = Status()
 SKIP = Status(Code.SKIP)
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """Nodes that a filter refuses for one reason; a node may stand in several rejections of one plug-in."""
 
     nodes: Mask
@@ -73,8 +71,7 @@ class ClusterEvent(Enum):
     POD_CHANGED = "the pod itself changed"
 
 
-@dataclass(slots=True)
-class CycleState:
+class CycleState(Struct):
     """What plug-ins leave for their later calls within one cycle, each under its own name."""
 
     data: dict[str, Any] = field(default_factory=dict)

@@ -9,11 +9,11 @@ Upstream: pkg/scheduler/framework/types.go NodeInfo, backend/cache/snapshot.go.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.api.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Amounts, amounts
@@ -25,8 +25,7 @@ ABSENT = -1
 HostPort = tuple[str, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Taint:
+class Taint(Struct, frozen=True):
     """A taint as far as tolerations look at it."""
 
     key: str
@@ -34,8 +33,7 @@ class Taint:
     effect: str
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What one pod takes from its node."""
 
     requests: Amounts

@@ -13,8 +13,9 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Never
+
+from msgspec import Struct, field
 
 from pinnace.api import core_v1
 from pinnace.component.backoff import Backoff
@@ -27,8 +28,7 @@ POD_BACKOFF = Backoff(1.0, 10.0)
 FLUSH_SECONDS, SWEEP_SECONDS, UNSCHEDULABLE_LIMIT_SECONDS = 1.0, 30.0, 300.0
 
 
-@dataclass(slots=True, eq=False)
-class QueuedPod:
+class QueuedPod(Struct, eq=False):
     """A pod on its way to a node."""
 
     pod: core_v1.Pod

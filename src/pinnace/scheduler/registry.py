@@ -3,7 +3,7 @@
 A profile is a value: extensions are added by making another one.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from pinnace.client import Client
 from pinnace.scheduler.framework import (
@@ -27,8 +27,7 @@ from pinnace.scheduler.plugins.taint_toleration import TaintToleration
 DEFAULT_SCHEDULER = "default-scheduler"
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """The plug-ins that schedule the pods of one schedulerName, each list in the order of asking."""
 
     bind: BindPlugin

@@ -5,9 +5,9 @@ Pure: it reads the node table and answers; assuming, binding and telling are the
 
 import random
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.scheduler.framework import ClusterEvent, Code, CycleState, Mask, Plugin, PreFilterPlugin
@@ -18,15 +18,13 @@ from pinnace.scheduler.registry import Profile
 _NO_CLAIMS = "no new claims to deallocate"
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """The node that was chosen."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unschedulable:
+class Unschedulable(Struct, frozen=True):
     """Why there is none, and what may change that."""
 
     message: str

@@ -18,7 +18,6 @@ kind and no user. Semantics follow etcd's: github.com/etcd-io/etcd, `api_guarant
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from enum import Enum
 from typing import NewType, Protocol, TypeAlias
 
@@ -121,8 +120,7 @@ class Page(Struct, frozen=True, gc=False):
     remaining: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """How the store is; `reason` says what is wrong when it is not healthy."""
 
     revision: Revision

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,8 +74,7 @@ class SyncClient:
         self._call(self._client.delete(cls, name, namespace))
 
 
-@dataclass(frozen=True)
-class SyncCluster:
+class SyncCluster(Struct, frozen=True):
     """A running cluster behind waiting calls.
 
     Attributes:

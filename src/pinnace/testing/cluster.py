@@ -9,11 +9,11 @@ import logging
 import random
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Never
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace import VERSION
@@ -44,8 +44,7 @@ _SIGNING_KEY: list[SigningKey] = []
 _READY_LIMIT_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """A running cluster.
 
     Attributes:

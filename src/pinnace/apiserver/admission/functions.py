@@ -15,7 +15,6 @@ function. One that raises anything but a refusal fails the write, as a webhook w
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Generic, Never, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -28,8 +27,7 @@ from pinnace.machinery import errors
 T = TypeVar("T", bound=Struct)
 
 
-@dataclass(frozen=True, slots=True)
-class Request(Generic[T]):
+class Request(Struct, Generic[T], frozen=True):
     """One write: `object` is what it would store (on DELETE what is there), `old` what is there (None on CREATE)."""
 
     attributes: Attributes

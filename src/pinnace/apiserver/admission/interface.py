@@ -7,7 +7,6 @@ Functions of a user's own are plug-ins like any other (`functions.py`). Upstream
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
@@ -53,8 +52,7 @@ class Attributes(Struct, frozen=True, kw_only=True, gc=False):
         return errors.forbidden(self.group, self.resource, name, text, causes=tuple(causes))
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What kind of write it is: all that a plug-in may base its interest on."""
 
     operation: str

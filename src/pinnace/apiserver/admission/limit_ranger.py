@@ -4,9 +4,9 @@ Upstream: `plugin/pkg/admission/limitranger`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.api.core_v1 import Container, LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod, PodSpec
@@ -56,8 +56,7 @@ class LimitRanger(Plugin):
 # ── defaults ──
 
 
-@dataclass(frozen=True, slots=True)
-class _Completed:
+class _Completed(Struct, frozen=True):
     """A spec with defaults, and what was added to it."""
 
     spec: PodSpec

@@ -7,9 +7,9 @@ apiserver `admission/plugin/resourcequota`.
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api.core_v1 import ResourceQuota
@@ -33,8 +33,7 @@ class Quotas(Objects, Protocol):
     async def update(self, obj: S, subresource: str = "") -> S: ...
 
 
-@dataclass(slots=True, eq=False)
-class _Request:
+class _Request(Struct, eq=False):
     """One write that waits to be charged."""
 
     attributes: Attributes
@@ -45,8 +44,7 @@ class _Request:
     refusal: ApiError | None = None
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(Struct):
     """Those who wait for their charges in one namespace."""
 
     waiting: list[_Request] = field(default_factory=list)

@@ -6,7 +6,8 @@ the end is looked at again with each request. Upstream: apiserver `authenticatio
 """
 
 import hashlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.apiserver.authentication.interface import CREDENTIAL_ID_KEY, Authenticator
 from pinnace.component.clock import Clock
@@ -42,8 +43,7 @@ class CertificateAuthenticator(Authenticator):
         return holder.user
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
+class _Holder(Struct, frozen=True):
     """Whom a certificate names, None when nobody, and when it ends, in seconds since the epoch."""
 
     user: UserInfo | None

@@ -4,7 +4,7 @@ Decisions are remembered without the object's name, which rules seldom look at, 
 costs one lookup, and a change counts from the next request on. Upstream: `plugin/pkg/auth/authorizer/rbac/rbac.go`.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pinnace.apiserver.authorization.interface import NO_OPINION, Attributes, Authorizer, Decision, Verdict
 from pinnace.apiserver.authorization.roles import Granted, Roles
@@ -15,8 +15,7 @@ from pinnace.machinery.memo import is_short
 _REMEMBERED = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """What is decided for a verb on a resource: by name first, then for all."""
 
     by_name: tuple[tuple[frozenset[str], Verdict], ...]

@@ -4,9 +4,9 @@ Upstream: `pkg/apis/authorization/validation`, `pkg/registry/authorization/util`
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.api.authorization_v1 import (
@@ -27,8 +27,7 @@ NON_RESOURCE = SPEC.child("nonResourceAttributes")
 _WITH_VALUES, _WITHOUT = frozenset({"In", "NotIn"}), frozenset({"Exists", "DoesNotExist"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The question, and what of it could not be understood and is left out."""
 
     attributes: Attributes

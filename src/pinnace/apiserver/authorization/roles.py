@@ -5,8 +5,9 @@ is read again. Upstream: `pkg/registry/rbac/validation/rule.go`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from pinnace.api.rbac_v1 import ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
 from pinnace.component.http import UserInfo
@@ -36,16 +37,14 @@ class Source(Protocol):
         """Return what is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """A rule with what gives it to the user, as reasons name it."""
 
     rule: PolicyRule
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(Struct, frozen=True):
     """All that a user is granted in a namespace (or cluster-wide), and what could not be found out."""
 
     grants: tuple[Grant, ...]

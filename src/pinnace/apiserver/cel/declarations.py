@@ -6,7 +6,8 @@ function, as in `sets.contains`, is written as a colon); single capital letters 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pinnace.apiserver.cel.types import (
     ANY,
@@ -33,8 +34,7 @@ _SIMPLE = {one.name: one for one in (ANY, BOOL, BYTES, DOUBLE, DURATION, DYN, IN
 _WORD = re.compile(r"[A-Za-z_.0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Overload:
+class Overload(Struct, frozen=True):
     """One way to call a function; `arguments` begin with the receiver if it is a method."""
 
     arguments: tuple[Type, ...]
@@ -46,8 +46,7 @@ class Overload:
 Functions = Mapping[str, tuple[Overload, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """What expressions of one field of the API may name.
 
     Attributes:

@@ -4,8 +4,9 @@ Upstream: apiserver pkg/admission/plugin/cel/compile.go, pkg/cel/mutation, dynam
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
+
+from msgspec.structs import replace
 
 from pinnace.apiserver.cel import kubernetes, standard
 from pinnace.apiserver.cel.declarations import Environment, Functions, merged

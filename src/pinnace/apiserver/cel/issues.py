@@ -4,14 +4,14 @@ An offset counts the expression's characters; -1 stands for no place. Clients se
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # Complaints that are shown; further ones are counted.
 SHOWN_LIMIT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(Struct, frozen=True):
     """One complaint about an expression."""
 
     offset: int

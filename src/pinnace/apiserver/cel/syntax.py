@@ -4,13 +4,12 @@
 a name or literal. Upstream: cel-go common/ast.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pinnace.apiserver.cel.types import Type
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """A value written out."""
 
     offset: int
@@ -18,16 +17,14 @@ class Literal:
     type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class Ident:
+class Ident(Struct, frozen=True):
     """A name; one that begins with a dot is looked for at the root only."""
 
     offset: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
+class Select(Struct, frozen=True):
     """A member of a value; `only_test` asks whether it is there, `optional` (`.?`) lets it be missing."""
 
     offset: int
@@ -37,8 +34,7 @@ class Select:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A function or operator, on a receiver if it has one."""
 
     offset: int
@@ -47,8 +43,7 @@ class Call:
     arguments: "tuple[Node, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """An item of a list, or a value of a map or message under its key; `optional` (`?`) leaves out what has no value."""
 
     offset: int
@@ -57,24 +52,21 @@ class Item:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Struct, frozen=True):
     """A list written out."""
 
     offset: int
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(Struct, frozen=True):
     """A map written out."""
 
     offset: int
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A value of a named type written out; keys are names of fields."""
 
     offset: int
@@ -82,8 +74,7 @@ class Message:
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """A macro that runs over a list or map, such as `all`, with its variables."""
 
     offset: int
@@ -93,8 +84,7 @@ class Loop:
     arguments: "tuple[Node, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """A name for a value within an expression: `cel.bind`, `optMap` and `optFlatMap` (which bind what an optional holds)."""
 
     offset: int

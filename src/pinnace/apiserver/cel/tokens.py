@@ -5,8 +5,9 @@ Characters that begin no token are complained about and left out, so that the pa
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from pinnace.apiserver.cel.issues import Issue
 
@@ -25,8 +26,7 @@ class Kind(StrEnum):
     END = "<EOF>"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token, and where it begins."""
 
     kind: Kind

@@ -1,7 +1,8 @@
 """The types of CEL, and how complaints write them (cel-go common/types/types.go, checker/format.go)."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 
 class Sort(Enum):
@@ -19,8 +20,7 @@ class Sort(Enum):
     OPAQUE = "opaque"
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Struct, frozen=True):
     """A type; `parameters` are those of a list, map, type or optional."""
 
     sort: Sort

@@ -6,9 +6,9 @@ before it is gone is looked at again, or its client is told to come back. Upstre
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.api.core_v1 import Pod, PodCondition
@@ -33,8 +33,7 @@ _TWO_BUDGETS = "This pod has more than one PodDisruptionBudget, which the evicti
 _ALLOWED, _SYNC_FAILED, _TOO_FEW = "DisruptionAllowed", "SyncFailed", "InsufficientPods"
 
 
-@dataclass(frozen=True, slots=True)
-class _Grant:
+class _Grant(Struct, frozen=True):
     """Leave for a pod to go: as it is now, if it was its state that spoke for it; `budget` is the one that was asked."""
 
     for_this_version: bool = False

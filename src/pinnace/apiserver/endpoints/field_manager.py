@@ -6,11 +6,11 @@ apimachinery `util/managedfields/internal/{fieldmanager,skipnonapplied,structure
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from pinnace.api import codec, field_schema, resources
 from pinnace.api.meta_v1 import ManagedFieldsEntry
@@ -38,8 +38,7 @@ from pinnace.machinery.memo import Memo
 BEFORE_FIRST_APPLY = "before-first-apply"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """What a path writes: objects of a type in a version, of whose fields some can be owned."""
 
     type: StructType

@@ -8,9 +8,9 @@ order and the old way last; when all refuse, the first refusal is told. Upstream
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.apiserver.authorization import MASTERS, Attributes, Authorizer, attributes_of, refusal, require
@@ -33,8 +33,7 @@ def is_impersonating(request: Request) -> bool:
     return any(map(_ACTING, request.headers))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(Struct, frozen=True):
     """Whom a request asks to act for."""
 
     name: str
@@ -47,8 +46,7 @@ class _Wanted:
         return not (self.uid or self.groups or self.extra)
 
 
-@dataclass(frozen=True, slots=True)
-class _Mode:
+class _Mode(Struct, frozen=True):
     """A constrained way of impersonation, and for whom and by whom it can be used."""
 
     name: str

@@ -5,7 +5,7 @@ passed over, not an error, as long as another clause fits. Protobuf is read but 
 that does not gets 406. Upstream: apiserver `endpoints/handlers/negotiation`, `responsewriters`.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pinnace.component.http import Request
 from pinnace.machinery.errors import NO_DETAILS, NotAcceptable, UnsupportedMediaType
@@ -33,8 +33,7 @@ _TRANSFORMS = {
 _HUMANS = ("curl", "Wget", "Mozilla/5.0")
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """How an answer is written; `transform` is empty for the object itself."""
 
     media_type: str = JSON
@@ -48,8 +47,7 @@ PLAIN = Output()
 _PRETTY = Output(pretty=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Clause:
+class _Clause(Struct, frozen=True):
     type: str
     subtype: str
     q: float

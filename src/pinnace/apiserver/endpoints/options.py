@@ -5,7 +5,9 @@ Upstream: apimachinery `meta/v1` options and `meta/v1/validation`, `internalvers
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.api.meta_v1 import DeleteOptions
 from pinnace.component.http import Request
@@ -25,8 +27,7 @@ NO_LABELS = selectors.parse_labels("")
 NO_FIELDS = selectors.parse_fields("")
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
+class WriteOptions(Struct, frozen=True):
     """What create, update and patch may say beside the object."""
 
     dry_run: bool = False
@@ -35,8 +36,7 @@ class WriteOptions:
     force: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ListOptions:
+class ListOptions(Struct, frozen=True):
     """What list, watch and deletecollection select and from which version."""
 
     labels: selectors.LabelSelector = NO_LABELS

@@ -5,7 +5,7 @@ What a write of the scale does to them is carried over to the workload. Upstream
 `util/managedfields/scalehandler.go`.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from pinnace.machinery.managedfields import NOTHING, UPDATE, Manager, Managers, Owned, Tree, sets
 

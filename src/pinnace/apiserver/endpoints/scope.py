@@ -1,8 +1,9 @@
 """What a handler of one request is given: the request read so far, the kind it is for, and the server's services."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from pinnace.api.resources import Resource
 from pinnace.apiserver.endpoints.field_manager import FieldManager, Place, place_of
@@ -55,8 +56,7 @@ class Services(Protocol):
         """
 
 
-@dataclass(slots=True, kw_only=True)
-class Scope:
+class Scope(Struct, kw_only=True):
     """One request on a resource."""
 
     services: Services

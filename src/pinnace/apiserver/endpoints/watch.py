@@ -4,7 +4,6 @@ What goes wrong before the first byte is an ordinary error; after it, an ERROR e
 `endpoints/handlers/watch.go`, `get.go`; KEP-3157 for sendInitialEvents.
 """
 
-import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -32,11 +31,11 @@ async def watch(scope: Scope) -> Response:
     """Answer a watch of a collection, or by the old paths of one object."""
     options = list_options(scope.request, scope.convert_label, watch=True)
     if scope.info.name:
-        only = dataclasses.replace(
+        only = replace(
             options.fields,
             requirements=(*options.fields.requirements, FieldRequirement("metadata.name", scope.info.name)),
         )
-        options = dataclasses.replace(options, fields=only)
+        options = replace(options, fields=only)
     if scope.output.transform == "Table":
         check_include(scope.request.param("includeObject"))
     version = parse_version(options.resource_version)

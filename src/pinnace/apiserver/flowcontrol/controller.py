@@ -8,8 +8,9 @@ apiserver `util/flowcontrol/apf_controller.go`, `server/filters/priority-and-fai
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from pinnace.api.flowcontrol_v1 import FlowSchema, PriorityLevelConfiguration
 from pinnace.apiserver.endpoints.request_info import RequestInfo
@@ -37,8 +38,7 @@ class Configured(Protocol):
         """Return the entries there are."""
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """A flow schema and what has come of its requests."""
 
     name: str
@@ -49,8 +49,7 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """What a request is classified as; `hash` deals its queues."""
 
     counts: Counts

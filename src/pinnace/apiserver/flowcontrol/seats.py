@@ -8,15 +8,15 @@ which runs when it has the level to itself. Upstream: apiserver `util/flowcontro
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.flowcontrol_v1 import PriorityLevelConfiguration
 
 DEFAULT_SHARES = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How many seats a level has by right, is sure of whatever others do, and may have at most."""
 
     nominal: int

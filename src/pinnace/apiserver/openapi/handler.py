@@ -9,11 +9,11 @@ import asyncio
 import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from pinnace.api import schemas as packed
 from pinnace.api.resources import RESOURCES, Resource
@@ -33,8 +33,7 @@ _YEAR_SECONDS = 365 * 24 * 3600
 _log = get_logger("openapi")
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
+class _Document(Struct, frozen=True):
     plain: bytes
     packed: bytes
     tag: str

@@ -4,11 +4,11 @@ Upstream: the option types of apimachinery `meta/v1/types.go` and `pkg/apis/core
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A query parameter, or a part of the path."""
 
     name: str

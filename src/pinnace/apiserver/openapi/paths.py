@@ -6,7 +6,8 @@ names), `endpoints/openapi/openapi.go` (identifiers and tags).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.resources import Resource, Subresource
 from pinnace.apiserver.openapi import parameters
@@ -31,8 +32,7 @@ _PROXY_METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 _WATCH_ADVICE = "deprecated: use the 'watch' parameter with a list operation instead"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """The kind that a body or an answer has; the schema's name is looked up by it."""
 
     group: str
@@ -40,8 +40,7 @@ class Kind:
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path. `body` and `answer` are a kind, or the name of a schema; no body is None."""
 
     path: str

@@ -7,11 +7,10 @@ apiserver `registry/generic/registry/store.go`, `registry/rest/{create,update}.g
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import codec
@@ -70,8 +69,7 @@ async def at_once(function: Callable[[], R]) -> R:
     return function()
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(Struct, kw_only=True):
     """One write: who makes it, under which admission; warnings for its answer are collected here."""
 
     context: Context

@@ -8,10 +8,9 @@ apiserver `registry/rest` (RESTCreateStrategy, RESTUpdateStrategy, RESTGracefulD
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.component.http import UserInfo
@@ -75,8 +74,7 @@ class Context(Struct, frozen=True, kw_only=True):
     plural: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of a kind's table; `priority` above 0 shows only in wide output."""
 
     name: str
@@ -154,8 +152,7 @@ def unknown_field_own_table(label: str) -> str:
     return f"field label not supported: {label}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selectable(Generic[T]):
+class Selectable(Struct, Generic[T], frozen=True, kw_only=True):
     """The fields of a kind that field selectors may name, beside metadata.name and metadata.namespace.
 
     `fields` maps a field label to a function that gives the object's value as text (booleans as `true`/`false`, numbers in
@@ -169,8 +166,7 @@ class Selectable(Generic[T]):
     unknown: Callable[[str], str] = unknown_field_generic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part(Generic[T]):
+class Part(Struct, Generic[T], frozen=True, kw_only=True):
     """A subresource that reads and writes a part of the object itself: status, resize, ephemeralcontainers, approval, finalize.
 
     `prepare_update` starts from what the client sent and takes everything that this path may not change from `old`; metadata
@@ -194,8 +190,7 @@ def take_only_status(ctx: Context, new: T, old: T) -> T:  # noqa: ARG001
     return replace(new, **keep)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale(Generic[T]):
+class Scale(Struct, Generic[T], frozen=True, kw_only=True):
     """How autoscaling/v1 Scale reads and writes a kind."""
 
     replicas: Callable[[T], int]
@@ -205,8 +200,7 @@ class Scale(Generic[T]):
     selector: Callable[[T], str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strategy(Generic[T]):
+class Strategy(Struct, Generic[T], frozen=True, kw_only=True):
     """All that is particular to a kind. The order on create: default, prepare_create, validate, begin_create; on update:
     default, prepare_update, validate_update, begin_update. Metadata is checked by the registry: by `name_errors` and the rules
     that hold for all, before the kind's errors.

@@ -7,7 +7,6 @@ middle; here the stored version does.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -18,8 +17,7 @@ S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=Struct)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version(Generic[S, T]):
+class Version(Struct, Generic[S, T], frozen=True, kw_only=True):
     """A version that is served but not stored. Both conversions set kind and apiVersion; `to_stored` never fails."""
 
     # The stored version's rules, changed where a request in this version is held to others; its `default` has no meaning.

@@ -8,9 +8,9 @@ rest is wanted as it is now.
 import base64
 import posixpath
 import string
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from pinnace.machinery.codec import json as json_codec
 from pinnace.machinery.errors import BadRequest
@@ -21,8 +21,7 @@ _INVALID = "continue key is not valid"
 _ALPHABET = frozenset(string.ascii_letters + string.digits + "-_")
 
 
-@dataclass(frozen=True, slots=True)
-class ContinueToken:
+class ContinueToken(Struct, frozen=True):
     """Where a list goes on: `start` is relative to the prefix, the first key that belongs to the rest."""
 
     revision: int

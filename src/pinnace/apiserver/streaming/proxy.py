@@ -8,8 +8,9 @@ that relative links work. Upstream: `pkg/registry/core/{node,pod,service}`, apim
 import ipaddress
 import posixpath
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Node, Pod, Service
 from pinnace.api.discovery_v1 import EndpointSlice
@@ -36,8 +37,7 @@ _LARGEST_PORT, _PORT_DIGITS = 65535, 6
 _CORS = tuple(f"Access-Control-Allow-{what}" for what in ("Credentials", "Headers", "Methods", "Origin"))
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A name in a proxy's path, split: scheme and port are empty when the object is to say them."""
 
     scheme: str

@@ -9,10 +9,10 @@ import io
 import socket
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
+from msgspec import Struct
 from yarl import URL
 
 from pinnace.component.http.duplex import SocketStream
@@ -28,8 +28,7 @@ _LARGE_BODY_BYTES = 512 * 1024
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 20_000}
 
 
-@dataclass(frozen=True, slots=True)
-class ClientLimits:
+class ClientLimits(Struct, frozen=True):
     """Seconds for each phase of a request; what comes after the head has no limit here, as watches last."""
 
     connect_seconds: float = 10.0
@@ -39,8 +38,7 @@ class ClientLimits:
     upgrade_seconds: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Upgraded:
+class Upgraded(Struct, frozen=True):
     """A connection that has left HTTP: the headers of the 101, and the bytes."""
 
     headers: Headers

@@ -2,12 +2,11 @@
 
 One handler serves a socket (`server.py`) and callers in the same process alike. Invariant: `Connection.user` is set by the
 in-process transport only, never from anything that came over a wire; `Connection.certificate` is there only when the TLS layer
-has verified it. What is made for every request is a struct rather than a dataclass, whose frozen fields Python sets one by one.
+has verified it.
 """
 
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -91,8 +90,7 @@ class UserInfo(Struct, frozen=True, gc=False):
     extra: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """What is known of a request's way in."""
 
     peer: tuple[str, int] | None = None
@@ -220,8 +218,7 @@ class DuplexStream(Protocol):
         """Drop the connection; safe to repeat."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(Struct, frozen=True):
     """An answer that turns the connection into a byte stream, given to `run` once the headers are out.
 
     The connection is closed when `run` ends, in whatever way.

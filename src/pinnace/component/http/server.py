@@ -8,7 +8,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.component.clock import Clock
 from pinnace.component.http.message import Handler
@@ -17,8 +18,7 @@ from pinnace.component.http.server_connection import Connections, Limits
 __all__ = ["Limits", "Server", "serve"]
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """A server that listens."""
 
     host: str

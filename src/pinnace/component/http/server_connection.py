@@ -11,7 +11,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
@@ -23,6 +22,7 @@ from aiohttp.http_writer import HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server as AiohttpServer
+from msgspec import Struct
 
 from pinnace.component.clock import Clock
 from pinnace.component.http.answers import Line, fixed, hand_over, send
@@ -46,8 +46,7 @@ _CONTINUE = "100-continue"
 _log = get_logger("http-server")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How long a client may take, in seconds."""
 
     # To complete the TLS handshake, and then its first request head.

@@ -9,7 +9,8 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.component.http.errors import ProtocolError
 from pinnace.component.http.message import DuplexStream, Headers, Request, Response
@@ -26,16 +27,14 @@ _NO_STATUS = 1005
 _TOO_BIG = 1009
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One whole message; a text one's data is its UTF-8."""
 
     data: bytes
     text: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(Struct, frozen=True):
     """An accepted handshake: the headers of the 101, and the subprotocol chosen (empty for none)."""
 
     headers: Headers
@@ -275,8 +274,7 @@ class WebSocketStream(DuplexStream):
         await self._stream.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(Struct, frozen=True):
     opcode: int
     final: bool
     data: bytes

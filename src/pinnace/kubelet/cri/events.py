@@ -5,8 +5,9 @@ CRI has no such events before containerd 1.7, and learns of an end some 40 ms af
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pinnace.kubelet.cri import events_pb2
 from pinnace.kubelet.cri.calls import Calls
@@ -18,8 +19,7 @@ _EXIT, _OOM = "/tasks/exit", "/tasks/oom"
 _FILTERS = [f'namespace=="k8s.io",topic=="{topic}"' for topic in (_EXIT, _OOM)]
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """The first process of a container, or of a sandbox, has ended; the time is in nanoseconds since the epoch."""
 
     id: str
@@ -27,8 +27,7 @@ class Exit:
     finished_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfMemory:
+class OutOfMemory(Struct, frozen=True):
     """The kernel has ended a process of a container, as its memory was over."""
 
     id: str

@@ -7,8 +7,9 @@ CRI has none before containerd 1.7. Upstream: cri-client `pkg/remote_runtime.go`
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from pinnace.component.clock import Clock, RealClock
 from pinnace.component.http.message import DuplexStream

@@ -15,7 +15,8 @@ Annotations `simulated.pinnace.dev/<what>` hold for every container of the pod, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.kubelet.runtime import ContainerConfig
 from pinnace.kubelet.simulated.shell import Deed, interpret
@@ -24,8 +25,7 @@ from pinnace.machinery import quantity
 ANNOTATION_PREFIX = "simulated.pinnace.dev/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True, kw_only=True):
     """A container's fate; `run_seconds` and `stop_seconds` None mean never."""
 
     run_seconds: float | None = None

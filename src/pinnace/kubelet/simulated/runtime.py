@@ -11,8 +11,10 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.client import Client
 from pinnace.component.clock import Clock
@@ -46,8 +48,7 @@ _TERMINATED, _KILLED = 143, 137
 _UNREACHABLE_REGISTRIES = ".invalid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simulation:
+class Simulation(Struct, frozen=True, kw_only=True):
     """How a simulated node behaves, and what it seems to have.
 
     A start takes `start_seconds` and a random part of `start_jitter_seconds` more; a pull the same of `pull_seconds`. `stages` are rules for
@@ -67,8 +68,7 @@ class Simulation:
     stages: tuple[Stage, ...] = ()
 
 
-@dataclass(slots=True)
-class _Container:
+class _Container(Struct):
     """One run of a container, and what will become of it."""
 
     instance: Instance
@@ -376,7 +376,7 @@ class SimulatedRuntime(Runtime):
         return interpret(command, dict(container.config.env), hostname=container.hostname, unknown=Deed())
 
     def _set(self, container: _Container, **changes: object) -> None:
-        container.instance = replace(container.instance, **changes)  # type: ignore[arg-type]  # fields by name
+        container.instance = replace(container.instance, **changes)
         self._record(container.instance.uid)
 
     def _record(self, uid: str) -> None:

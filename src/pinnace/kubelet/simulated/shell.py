@@ -6,15 +6,15 @@ Understood are `true`, `false`, `exit`, `echo`, `printf`, `sleep`, `cat`, `env`,
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _SHELLS = {"sh", "bash", "ash", "dash"}
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _ENDLESS_WORDS = {"while", "until", "for"}
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
+class Deed(Struct, frozen=True):
     """What a command does; `seconds` None means that it does not end by itself."""
 
     seconds: float | None = 0.0

@@ -8,8 +8,9 @@ The first rule that matches, and whose share the pod falls into, holds; each sta
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pinnace.machinery.codec import yaml
 
@@ -18,8 +19,7 @@ class StageError(ValueError):
     """Rules that make no sense; the text says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """One rule; an empty namespace is any."""
 
     namespace: str = ""

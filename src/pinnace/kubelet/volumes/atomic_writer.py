@@ -6,12 +6,12 @@ Readers see the old set or the new one, never a mixture. Upstream: `pkg/volume/u
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Content:
+
+class Content(Struct, frozen=True):
     """One file: its bytes, its permission bits, and whose it is; None leaves it the agent's."""
 
     data: bytes

@@ -4,8 +4,9 @@ This node mounts PersistentVolumes of its own disk (`hostPath`, `local`). Upstre
 `volumemanager/populator/desired_state_of_world_populator.go`, `pkg/volume/local`.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client
@@ -18,8 +19,7 @@ class ClaimNotReady(Exception):
     """A claim is not what a pod can use yet; the text is upstream's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """Where a claimed volume is; `shared` says that it is a place of the node, which stays whose it is."""
 
     path: Path

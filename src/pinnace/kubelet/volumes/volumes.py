@@ -8,9 +8,10 @@ Kinds that need storage this node has not are refused by name, so that the pod s
 import asyncio
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client
@@ -42,8 +43,7 @@ class VolumeError(Exception):
         return error
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Struct, frozen=True):
     """Where a volume is; `lasting` is written by pods, `shared` is the node's, too."""
 
     path: Path

@@ -1,11 +1,11 @@
 """What reading a text gives: the tree, and the keys that stood in it twice."""
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+
+class Parsed(Struct, frozen=True):
     """A plain tree of dicts, lists and scalars; `duplicates` are complaints in upstream's words."""
 
     tree: Any

@@ -7,10 +7,10 @@ bounded by the size of the document; an alias and its anchor share one value, wh
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from pinnace.machinery.codec import bounds
 from pinnace.machinery.codec.json import COMPLAINTS_LIMIT
@@ -86,8 +86,7 @@ def _message(error: yaml.YAMLError) -> str:
     return f"yaml: line {line}: {problem}" if line else f"yaml: {problem}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Built:
+class _Built(Struct, frozen=True):
     """A value, and what it costs to write it out."""
 
     value: Any
@@ -97,8 +96,7 @@ class _Built:
     is_merge: bool = False
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A map or list whose end has not come."""
 
     anchor: str | None

@@ -7,8 +7,10 @@ structured-merge-diff `merge/{update,conflict}.go`, apimachinery `util/managedfi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.machinery.managedfields import sets
 from pinnace.machinery.managedfields.node import Change, Node
@@ -51,8 +53,7 @@ class Manager(NamedTuple):
     subresource: str
 
 
-@dataclass(frozen=True, slots=True)
-class Owned:
+class Owned(Struct, frozen=True):
     """What a manager owns, in terms of which version, and when it last took something (None: never said)."""
 
     fields: Tree
@@ -79,8 +80,7 @@ class Conflicts(Exception):
         self.conflicts = conflicts
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """One write: by whom, in which version, when, and what of a set it can own at all."""
 
     manager: Manager
@@ -89,8 +89,7 @@ class Write:
     ownable: Callable[[Tree], Tree]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """What an apply comes to: the tree, None when it is the live one, and the managers."""
 
     tree: Any | None

@@ -7,8 +7,9 @@ list's merge key is comes from the type, through `Schema`. Upstream: apimachiner
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 DIRECTIVE = "$patch"
 RETAIN_KEYS = "$retainKeys"
@@ -26,8 +27,7 @@ class BadPatch(ValueError):
     """A patch of the wrong shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class Merging:
+class Merging(Struct, frozen=True):
     """How one field merges: `strategies` of the schema, and the key of a list of maps."""
 
     strategies: tuple[str, ...] = ()

@@ -7,8 +7,9 @@ that of the node's DNS endpoint, to which the Service `kube-dns` leads.
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from pinnace.client import Client, InformerFactory
 from pinnace.component.clock import Clock
@@ -24,8 +25,7 @@ from pinnace.network.dns.zone import Zone, ZoneConfig
 _log = get_logger("dns")
 
 
-@dataclass(frozen=True, slots=True)
-class DnsConfig:
+class DnsConfig(Struct, frozen=True):
     """Where to listen, what to answer for, and where to find the servers for everything else.
 
     `metrics_port` 0 opens no page.

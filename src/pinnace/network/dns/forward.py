@@ -8,7 +8,6 @@ import asyncio
 import ipaddress
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +16,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+from msgspec import Struct
 
 from pinnace.component.clock import Clock
 from pinnace.network.dns.wire import Question
@@ -29,8 +29,7 @@ KEEP_SECONDS, KEEP_LIMIT = 30.0, 10_000
 _ERRORS = (OSError, TimeoutError, dns.exception.DNSException, EOFError)
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """Another server's address."""
 
     host: str

@@ -8,11 +8,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, cast
 
 import dns.exception
 import dns.message
+from msgspec.structs import replace
 
 from pinnace.component.clock import Clock
 from pinnace.component.logging import get_logger

@@ -6,8 +6,9 @@ to the question's name where they repeat it. What comes from other servers is le
 
 import socket
 import struct
-from dataclasses import dataclass, field
 from enum import IntEnum
+
+from msgspec import Struct, field
 
 HEADER_BYTES = 12
 NAME_LIMIT_BYTES = 255
@@ -58,8 +59,7 @@ class Malformed(Exception):
         self.rcode = rcode
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One query. `name` is in lower case; `raw` is the question section as it was sent."""
 
     name: Name
@@ -70,8 +70,7 @@ class Question:
     udp_bytes: int = UDP_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One resource record; an empty `name` with `is_question` stands for the name that was asked for."""
 
     name: Name
@@ -81,8 +80,7 @@ class Record:
     is_question: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What is known about a question; `alias` is a name outside whose addresses belong to the answer."""
 
     rcode: Rcode = Rcode.NOERROR

@@ -7,7 +7,8 @@ another server has to be asked. Source: the Kubernetes DNS specification 1.1.0; 
 import ipaddress
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Namespace, Service, ServicePort
 from pinnace.api.discovery_v1 import Endpoint, EndpointSlice
@@ -24,8 +25,7 @@ _IPV4_LABELS, _IPV6_LABELS = 4, 32
 _ADDRESSES = {Type.A: "IPv4", Type.AAAA: "IPv6"}
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneConfig:
+class ZoneConfig(Struct, frozen=True):
     """The cluster's domain, seconds that its answers may be kept, and the address of its DNS."""
 
     domain: str = "cluster.local"
@@ -33,8 +33,7 @@ class ZoneConfig:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """One endpoint of a Service: its label beneath the Service's name, its address, its ports."""
 
     host: str

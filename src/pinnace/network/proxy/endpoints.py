@@ -5,7 +5,8 @@ node or its zone, when every ready endpoint has one. Upstream: pkg/proxy `topolo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.discovery_v1 import Endpoint, EndpointSlice
 from pinnace.network.proxy.service_ports import PortName, ServicePort
@@ -15,8 +16,7 @@ HEADLESS_LABEL = "service.kubernetes.io/headless"
 _FAMILIES = {"IPv4": 4, "IPv6": 6}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Backend:
+class Backend(Struct, frozen=True, order=True):
     """One endpoint of a port."""
 
     address: str
@@ -33,16 +33,14 @@ class Backend:
         return self.address, self.port
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where this proxy stands."""
 
     node: str
     zone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The endpoints of a port by policy; `any` tells whether there is one anywhere that could serve."""
 
     cluster: tuple[Backend, ...] = ()

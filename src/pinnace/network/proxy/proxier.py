@@ -9,8 +9,9 @@ on running. Upstream: pkg/proxy/nftables `proxier.go`, pkg/proxy/runner.
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Never
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Node, Service
 from pinnace.api.discovery_v1 import EndpointSlice
@@ -39,8 +40,7 @@ _CLIENTS = re.compile(r"\n\tset affinity-[^\n]*\n(?:\t\t[^\n]*\n)*?\t}\n")
 _log = get_logger("proxy")
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeFacts(Struct, frozen=True):
     """What the proxy is told about its node; the rest is on the Node object.
 
     `table` is the name of its nftables table, `bridge` that of the pods' bridge.

@@ -9,7 +9,8 @@ pkg/proxy/nftables `proxier.go`.
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pinnace.network.proxy.endpoints import Backend, Choice
 from pinnace.network.proxy.service_ports import ServicePort
@@ -22,8 +23,7 @@ NO_ENDPOINT_SERVICES, NO_ENDPOINT_NODEPORTS = "no-endpoint-services", "no-endpoi
 FIREWALL_IPS, CLUSTER_IPS, HAIRPIN = "firewall-ips", "cluster-ips", "hairpin-connections"
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(Struct, frozen=True):
     """What one port adds to the table.
 
     `chains` maps a chain's name to its rules; `entries` are (map or set, key) with a verdict, empty for sets; `sets` are sets of
@@ -35,8 +35,7 @@ class Fragment:
     sets: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Locality:
+class Locality(Struct, frozen=True):
     """What rules depend on besides Services: the node's name and the range of its own pods, of one family."""
 
     node: str

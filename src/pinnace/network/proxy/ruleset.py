@@ -7,7 +7,8 @@ Layout: upstream's pkg/proxy/nftables, in a table of the cluster's own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.network.proxy import rules
 from pinnace.network.proxy.rules import Fragment
@@ -19,8 +20,7 @@ MARK, NOT_MARK = "0x4000", "0xffffbfff"
 BRIDGE_PREFIX = "pin"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """What the table is made for; `family` is `ip` or `ip6`.
 
     `pod_cidr` is the range of the node's own pods, `node_addresses` those on which node ports are open, `service_cidrs` the ranges

@@ -6,7 +6,8 @@ pkg/proxy `serviceport.go`, `servicechangetracker.go`.
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Service
 
@@ -16,8 +17,7 @@ AFFINITY_SECONDS = 10800
 _EXTERNAL_TYPES = frozenset({"NodePort", "LoadBalancer"})
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PortName:
+class PortName(Struct, frozen=True, order=True):
     """Which port of which Service; the family is 4 or 6."""
 
     namespace: str
@@ -30,8 +30,7 @@ class PortName:
         return f"{self.namespace}/{self.service}/{self.protocol}/{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServicePort:
+class ServicePort(Struct, frozen=True, kw_only=True):
     """One port of a Service as the proxy serves it; addresses are of one family."""
 
     name: PortName

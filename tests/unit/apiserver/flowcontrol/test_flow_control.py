@@ -3,9 +3,10 @@
 import asyncio
 import itertools
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from pinnace.api.flowcontrol_v1 import (
     FlowSchema,

@@ -1,10 +1,9 @@
 """Who owns what after updates and applies: single steps as tables, and laws over random histories."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pinnace.api import field_schema
 from pinnace.api.core_v1 import ConfigMap, Service

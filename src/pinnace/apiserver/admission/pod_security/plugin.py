@@ -6,8 +6,9 @@ Upstream: `staging/src/k8s.io/pod-security-admission/admission/admission.go`, `p
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Namespace, Pod, PodSpec
 from pinnace.api.meta_v1 import ObjectMeta
@@ -39,8 +40,7 @@ _TEMPLATES: dict[tuple[str, str], Callable[[Any], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exemptions:
+class Exemptions(Struct, frozen=True, kw_only=True):
     """Whom the checks do not concern."""
 
     usernames: frozenset[str] = frozenset()
@@ -57,7 +57,7 @@ class PodSecurity(Plugin):
         self,
         objects: Objects,
         default: Policy = Policy(),  # noqa: B008 - frozen
-        exemptions: Exemptions = Exemptions(),
+        exemptions: Exemptions = Exemptions(),  # noqa: B008 - frozen
     ) -> None:
         self._objects = objects
         self._default = default

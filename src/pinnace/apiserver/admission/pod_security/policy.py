@@ -6,8 +6,10 @@ A label that cannot be read counts as the strictest for enforcement, and as none
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.machinery.field import FieldError, Path, invalid
 
@@ -32,8 +34,7 @@ class Level(StrEnum):
         return list(Level).index(self)
 
 
-@dataclass(frozen=True, slots=True)
-class LevelVersion:
+class LevelVersion(Struct, frozen=True):
     """A level as it was in a minor version of Kubernetes."""
 
     level: Level = Level.PRIVILEGED
@@ -43,8 +44,7 @@ class LevelVersion:
         return f"{self.level}:{'latest' if self.minor == LATEST else f'v1.{self.minor}'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What is asked in each mode."""
 
     enforce: LevelVersion = LevelVersion()
@@ -52,8 +52,7 @@ class Policy:
     warn: LevelVersion = LevelVersion()
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """A policy as labels give it, and what is wrong with them."""
 
     policy: Policy

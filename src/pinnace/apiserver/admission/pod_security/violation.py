@@ -4,7 +4,8 @@ Upstream: `staging/src/k8s.io/pod-security-admission/policy/{checks,helpers,visi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.core_v1 import Container, EphemeralContainer, PodSpec
 from pinnace.machinery.field import go_quoted
@@ -14,8 +15,7 @@ AnyContainer = Container | EphemeralContainer
 Rule = Callable[[PodSpec, Mapping[str, str]], "Violation | None"]
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """One broken rule: which, and where."""
 
     reason: str
@@ -25,8 +25,7 @@ class Violation:
         return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Struct, frozen=True, kw_only=True):
     """A rule through the versions: each function holds from its minor version on, until the next one's.
 
     A check that holds beside one which it `overrides` stands in for it, as it asks for more.

@@ -1,7 +1,8 @@
 """Expressions of webhooks and policies, refused when they do not compile (upstream pkg/apis/admissionregistration/validation)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api.admissionregistration_v1 import ParamKind, Variable
 from pinnace.apiserver.cel import CompilationError, complaint, value_type
@@ -11,8 +12,7 @@ from pinnace.apiserver.cel.types import DYN, Type
 from pinnace.machinery.field import FieldError, Path, invalid
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyEnvironments:
+class PolicyEnvironments(Struct, frozen=True):
     """What the expressions of one policy may name.
 
     Attributes:

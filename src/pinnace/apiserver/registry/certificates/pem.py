@@ -3,17 +3,16 @@
 import base64
 import binascii
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from msgspec import Struct
 
 _BEGIN, _END, _TAIL = b"-----BEGIN ", b"-----END ", b"-----"
 REQUEST_TYPE = "CERTIFICATE REQUEST"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """One block: its type, whether it has headers, and its bytes."""
 
     type: str

@@ -8,9 +8,9 @@ pkg/registry/core/service/ipallocator, portallocator.
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api.core_v1 import Service, ServicePort, ServiceSpec
@@ -39,8 +39,7 @@ RANDOM_ATTEMPTS = 64
 _SPEC = Path("spec")
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     """Node ports of Services that are being written, by protocol."""
 
     ports: set[tuple[str, int]] = field(default_factory=set)

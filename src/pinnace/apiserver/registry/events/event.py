@@ -5,7 +5,8 @@ which nobody may set through this version.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pinnace.api import core_v1
 from pinnace.api.events_v1 import Event, EventSeries

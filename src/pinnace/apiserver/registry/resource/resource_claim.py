@@ -1,9 +1,9 @@
 """ResourceClaim (upstream pkg/registry/resource/resourceclaim, pkg/apis/resource/validation `ValidateResourceClaim`)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.api.core_v1 import Namespace
@@ -51,8 +51,7 @@ _SPEC, _STATUS = Path("spec"), Path("status")
 _NO_ADMIN = f"admin access to devices requires the `{ADMIN_ACCESS}: true` label on the containing namespace"
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """What identifies a device."""
 
     driver: str

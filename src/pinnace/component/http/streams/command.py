@@ -8,8 +8,9 @@ import contextlib
 import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from pinnace.component.http.errors import ProtocolError
 from pinnace.component.logging import get_logger
@@ -25,16 +26,14 @@ class CommandFailed(Exception):
     """Raised by a command's runner when it could not be run to an exit code; the text is shown to the user as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class TerminalSize:
+class TerminalSize(Struct, frozen=True):
     """The client's terminal, in characters."""
 
     width: int
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOptions:
+class CommandOptions(Struct, frozen=True):
     """Which streams a client wants; `command` is empty for attach."""
 
     command: tuple[str, ...] = ()
@@ -70,8 +69,7 @@ class CommandStreams(Protocol):
 Run: TypeAlias = Callable[[CommandStreams], Awaitable[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a command ended: with an exit code, or with the reason why it has none."""
 
     exit_code: int = 0

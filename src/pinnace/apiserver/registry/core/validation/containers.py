@@ -4,7 +4,8 @@ Upstream: pkg/apis/core/validation `validateContainers`, `validateInitContainers
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api import core_v1 as v1
 from pinnace.apiserver.registry.core.validation import handlers, security
@@ -41,8 +42,7 @@ _NOT_EPHEMERAL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What of the pod its containers refer to."""
 
     volumes: Mapping[str, v1.Volume]
