@@ -47,7 +47,7 @@ async def main(folder: Path, port: int) -> None:
             store,
             clock=clock,
             identity=system_identity(),
-            signing_key=SigningKey.create(),
+            signing_key=SigningKey(),
             tokens=tokens,
         )
         async with (

@@ -83,7 +83,7 @@ async def bad_input_server(
         MemoryStore(clock),
         clock=clock,
         identity=Identity(random.Random(1)),
-        signing_key=key or SigningKey.create(),
+        signing_key=key or SigningKey(),
         specials=specials,
         tokens=tokens,
         admission_plugins=admission_plugins,

@@ -44,7 +44,7 @@ async def running_server() -> AsyncIterator[Caller]:
         MemoryStore(clock),
         clock=clock,
         identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
+        signing_key=SigningKey(),
     )
     async with server.running():
         call = Caller(server.handle)

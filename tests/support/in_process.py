@@ -52,7 +52,7 @@ async def running_server(config=None):
         store,
         clock=clock,
         identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
+        signing_key=SigningKey(),
     )
     async with server.running():
         yield Running(server, clock, store)

@@ -85,7 +85,7 @@ def api_server(
     address = config.advertise_address
     jwks_uri = f"https://{address}:{config.secure_port}/openid/v1/jwks" if address else ""
     issuer = TokenIssuer(signing_key, config.service_account_issuer, audiences, clock, identity, jwks_uri=jwks_uri)
-    claims = SignedClaims((issuer.public_key,))
+    claims = SignedClaims(lambda: (issuer.public_key,))
     kinds = (
         StaticTokens(tokens or {}),
         StoredTokens(claims, registries.objects, clock),

@@ -8,7 +8,7 @@ long as was asked, which every client of today refreshes.
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import jwt
@@ -43,33 +43,44 @@ class Lookup(Protocol):
         """Return an object, None when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key for signing tokens, PEM."""
-
-    key_pem: bytes = field(repr=False)
+    """An RSA key for signing tokens. A new one is made when it is first needed, which takes as long as many a test."""
 
     @classmethod
-    def create(cls) -> "SigningKey":
-        key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-        return cls(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-
-    def private(self) -> rsa.RSAPrivateKey:
-        """Return the key, parsed.
+    def read(cls, key_pem: bytes) -> "SigningKey":
+        """Return the key that a file in PEM holds.
 
         Raises:
             ValueError: it is no private key in PEM.
             TypeError: it is no RSA key.
         """
         # The key is our own: proving again that its numbers are primes takes as long as finding them did.
-        key = serialization.load_pem_private_key(self.key_pem, password=None, unsafe_skip_rsa_key_validation=True)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError("the service-account key is no RSA key")
+        found = serialization.load_pem_private_key(key_pem, password=None, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(found, rsa.RSAPrivateKey):
+            raise TypeError("it holds no RSA key")
+        key = cls()
+        key.private = found
         return key
+
+    @cached_property
+    def private(self) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+
+    @property
+    def key_pem(self) -> bytes:
+        """The key as a file holds it."""
+        return self.private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    @property
+    def public(self) -> rsa.RSAPublicKey:
+        return self.private.public_key()
+
+    @cached_property
+    def id(self) -> str:
+        """Its name in the tokens that it signs."""
+        return key_id(self.public)
 
 
 def key_id(public: rsa.RSAPublicKey) -> str:
@@ -96,8 +107,7 @@ class TokenIssuer:
         `audiences` are those of a token that asks for none: the API server's own. `jwks_uri` is where others find the public
         key; below the issuer when it is empty.
         """
-        self._private = key.private()
-        self._key_id = key_id(self._private.public_key())
+        self._key = key
         self._clock = clock
         self._identity = identity
         self._jwks_uri = jwks_uri or f"{issuer}/openid/v1/jwks"
@@ -106,7 +116,7 @@ class TokenIssuer:
 
     @property
     def public_key(self) -> rsa.RSAPublicKey:
-        return self._private.public_key()
+        return self._key.public
 
     def jwks(self) -> dict[str, Any]:
         """Return the public key as a JSON Web Key Set, for /openid/v1/jwks."""
@@ -114,7 +124,7 @@ class TokenIssuer:
         key = {
             "use": "sig",
             "kty": "RSA",
-            "kid": self._key_id,
+            "kid": self._key.id,
             "alg": "RS256",
             "n": _number(numbers.n),
             "e": _number(numbers.e),
@@ -174,7 +184,7 @@ class TokenIssuer:
         return self._encode(claims)
 
     def _encode(self, claims: dict[str, Any]) -> str:
-        return jwt.encode(claims, self._private, algorithm="RS256", headers={"kid": self._key_id, "typ": None})
+        return jwt.encode(claims, self._key.private, algorithm="RS256", headers={"kid": self._key.id, "typ": None})
 
     def _sign(
         self, account: ObjectMeta, audiences: tuple[str, ...], now: int, expires: int, bound: dict[str, Any]

@@ -8,14 +8,13 @@ Made on the first start, renewed when a start, or the daily look while running, 
 """
 
 import ipaddress
-import os
 import socket
 from pathlib import Path
 
 from msgspec import Struct
 
 from pinnace.apiserver.service_account_tokens import SigningKey
-from pinnace.component.tls import CertificateAuthority, CertificateError, KeyPair, certificate_facts
+from pinnace.component.tls import CertificateAuthority, CertificateError, KeyPair, certificate_facts, write_atomically
 
 ADMIN, MASTERS = "kubernetes-admin", "system:masters"
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
@@ -101,11 +100,14 @@ def _client(folder: Path, file: str, authority: CertificateAuthority, now: float
 def _signing_key(folder: Path) -> SigningKey:
     path = folder / "sa.key"
     if path.exists():
-        return SigningKey(path.read_bytes())
-    made = SigningKey.create()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(made.key_pem)
+        try:
+            return SigningKey.read(path.read_bytes())
+        except (ValueError, TypeError) as error:
+            raise CertificateError(
+                f"{path}: {error}; remove it, and it will be made anew: tokens made before are then refused"
+            ) from error
+    made = SigningKey()
+    write_atomically(path, made.key_pem, mode=0o600)
     return made
 
 

@@ -45,8 +45,8 @@ class KeyPair:
 
     def write(self, certificate_path: Path, key_path: Path) -> None:
         """Write both files, the key readable by its owner only; a crash leaves each whole, old or new."""
-        _write_atomically(key_path, self.key_pem, mode=0o600)
-        _write_atomically(certificate_path, self.certificate_pem, mode=0o644)
+        write_atomically(key_path, self.key_pem, mode=0o600)
+        write_atomically(certificate_path, self.certificate_pem, mode=0o644)
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +395,8 @@ def texts_of(name: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
     return tuple(str(attribute.value) for attribute in name.get_attributes_for_oid(oid))
 
 
-def _write_atomically(path: Path, data: bytes, *, mode: int) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a file that is on disk, whole, when this returns; a crash leaves the old one or none."""
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:

@@ -38,8 +38,8 @@ from pinnace.scheduler import Scheduler, default_profile
 from pinnace.store.memory import MemoryStore
 from pinnace.testing.listening import listening
 
-# Making an RSA key takes a twentieth of a second; every cluster of a process signs with this one.
-_SIGNING_KEY: list[SigningKey] = []
+# Every cluster of a process signs with this one: a key is dear to make.
+_SIGNING_KEY = SigningKey()
 # Virtual seconds for nodes to become Ready, and between looks.
 _READY_LIMIT_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 
@@ -122,8 +122,6 @@ async def running_cluster(*, seed: int = 0, nodes: int | Sequence[str] = 1) -> A
     """
     if not structlog.is_configured():
         configure(level=logging.WARNING)
-    if not _SIGNING_KEY:
-        _SIGNING_KEY.append(SigningKey.create())
     names = [f"node-{number + 1}" for number in range(nodes)] if isinstance(nodes, int) else nodes
     # One source each, so that a choice more in one component changes nothing in the others.
     seeds = random.Random(seed)  # noqa: S311 - tests want to be repeated
@@ -135,7 +133,7 @@ async def running_cluster(*, seed: int = 0, nodes: int | Sequence[str] = 1) -> A
         MemoryStore(clock),
         clock=clock,
         identity=Identity(of_server),
-        signing_key=_SIGNING_KEY[0],
+        signing_key=_SIGNING_KEY,
         specials=streaming_handlers(InProcessKubelets(kubelets.get)),
         extensions=(ResourceMetrics(InProcessKubelets(kubelets.get), clock),),
     )

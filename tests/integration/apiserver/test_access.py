@@ -41,7 +41,7 @@ async def cluster():
         MemoryStore(clock),
         clock=clock,
         identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
+        signing_key=SigningKey(),
         specials=streaming_handlers(InProcessKubelets({}.get)),
     )
     async with server.running():

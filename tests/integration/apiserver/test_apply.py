@@ -62,7 +62,7 @@ async def api():
         MemoryStore(clock),
         clock=clock,
         identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
+        signing_key=SigningKey(),
     )
     async with server.running():
         call = Api(server.handle, clock)

@@ -44,7 +44,7 @@ async def call():
         MemoryStore(clock),
         clock=clock,
         identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
+        signing_key=SigningKey(),
     )
 
     async def send(method: str, target: str, body: bytes = b"", **headers: str) -> Response:

@@ -20,7 +20,7 @@ from pinnace.component.identity import Identity
 from pinnace.store.memory import MemoryStore
 
 ADMIN = UserInfo("admin", groups=("system:masters",))
-KEY = SigningKey.create()
+KEY = SigningKey()
 AUTO_UPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 EXTRA = PolicyRule(verbs=("get",), api_groups=("example.com",), resources=("widgets",))
 

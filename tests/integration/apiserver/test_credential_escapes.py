@@ -20,7 +20,7 @@ from pinnace.component.http import UserInfo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-KEY = SigningKey.create()
+KEY = SigningKey()
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 HERE, RBAC = "/api/v1/namespaces/default", "/apis/rbac.authorization.k8s.io/v1"
 JANE = UserInfo("jane", groups=("system:authenticated",))
@@ -212,7 +212,7 @@ async def test_claims_of_a_stolen_key_still_have_to_be_true(server):
         {"iss": "kubernetes/serviceaccount"},
     )
     for change in changes:
-        forged = jwt.encode({**claims, **change}, KEY.private(), "RS256", headers=head)
+        forged = jwt.encode({**claims, **change}, KEY.private, "RS256", headers=head)
         assert (await who_is(server, forged))[0] == 401, change
 
 

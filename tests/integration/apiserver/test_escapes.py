@@ -25,7 +25,7 @@ from pinnace.machinery.errors import BadRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-KEY, OTHER = SigningKey.create(), SigningKey.create()
+KEY, OTHER = SigningKey(), SigningKey()
 JANE = UserInfo("jane", groups=("system:authenticated",))
 NODE = UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated"))
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -69,22 +69,22 @@ async def issued(server):
 
 
 FORGED = {
-    "the key of another cluster": lambda head, claims: jwt.encode(claims, OTHER.private(), "RS256", headers=head),
+    "the key of another cluster": lambda head, claims: jwt.encode(claims, OTHER.private, "RS256", headers=head),
     "alg none": lambda head, claims: jwt.encode(claims, "", "none", headers={"kid": head["kid"]}),
-    "a key named by a path": lambda head, claims: jwt.encode(claims, OTHER.private(), "RS256", headers={"kid": "../../../dev/null"}),
+    "a key named by a path": lambda head, claims: jwt.encode(claims, OTHER.private, "RS256", headers={"kid": "../../../dev/null"}),
     "a key named by a number": lambda head, claims: ".".join((
         base64.urlsafe_b64encode(json.dumps({**head, "kid": 1}).encode()).rstrip(b"=").decode(),
-        *jwt.encode(claims, OTHER.private(), "RS256").split(".")[1:],
+        *jwt.encode(claims, OTHER.private, "RS256").split(".")[1:],
     )),
     "a key in the header": lambda head, claims: jwt.encode(
-        claims, OTHER.private(), "RS256", headers={**head, "jwk": {"kty": "RSA"}, "jku": "http://x", "x5u": "http://x"}
+        claims, OTHER.private, "RS256", headers={**head, "jwk": {"kty": "RSA"}, "jku": "http://x", "x5u": "http://x"}
     ),
     "another account": lambda head, claims: jwt.encode(
-        {**claims, "sub": "system:serviceaccount:kube-system:default"}, KEY.private(), "RS256", headers=head
+        {**claims, "sub": "system:serviceaccount:kube-system:default"}, KEY.private, "RS256", headers=head
     ),
-    "another issuer": lambda head, claims: jwt.encode({**claims, "iss": "https://elsewhere"}, KEY.private(), "RS256", headers=head),
-    "another audience": lambda head, claims: jwt.encode({**claims, "aud": ["vault"]}, KEY.private(), "RS256", headers=head),
-    "a time that is over": lambda head, claims: jwt.encode({**claims, "exp": 1}, KEY.private(), "RS256", headers=head),
+    "another issuer": lambda head, claims: jwt.encode({**claims, "iss": "https://elsewhere"}, KEY.private, "RS256", headers=head),
+    "another audience": lambda head, claims: jwt.encode({**claims, "aud": ["vault"]}, KEY.private, "RS256", headers=head),
+    "a time that is over": lambda head, claims: jwt.encode({**claims, "exp": 1}, KEY.private, "RS256", headers=head),
 }  # fmt: skip
 
 

@@ -123,7 +123,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 store,
                 clock=clock,
                 identity=identity,
-                signing_key=SigningKey.create(),
+                signing_key=SigningKey(),
                 tokens={TOKEN: ADMIN},
                 specials=streaming_handlers(InProcessKubelets(lambda _: agents[0].handle)),
             )

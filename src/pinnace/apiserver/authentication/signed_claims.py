@@ -4,7 +4,8 @@ Only RS256 with a known key is ever tried, whatever the token's header says. Goo
 change (time, account, what it is bound to) is for whoever reads the claims to check at each use. Upstream: `pkg/serviceaccount/jwt.go`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import jwt
@@ -29,9 +30,14 @@ _OPTIONS = {
 class SignedClaims:
     """Reads tokens that one of the server's keys has signed."""
 
-    def __init__(self, keys: Sequence[rsa.RSAPublicKey]) -> None:
-        self._keys = {key_id(key): key for key in keys}
+    def __init__(self, keys: Callable[[], Sequence[rsa.RSAPublicKey]]) -> None:
+        """Trust the keys that `keys` gives when the first token comes."""
+        self._give_keys = keys
         self._verified: dict[str, Mapping[str, Any]] = {}
+
+    @cached_property
+    def _keys(self) -> Mapping[str, rsa.RSAPublicKey]:
+        return {key_id(key): key for key in self._give_keys()}
 
     def read(self, token: str) -> Mapping[str, Any]:
         """Return a token's claims; `iss` and `sub` are there.

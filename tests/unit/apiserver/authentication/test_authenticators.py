@@ -32,7 +32,7 @@ from pinnace.machinery import timestamps
 from pinnace.machinery.errors import ApiError, Unauthorized
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
-KEY = SigningKey.create()
+KEY = SigningKey()
 # When the certificates of these tests are made, in seconds since the epoch.
 ISSUED = 1_700_000_000.0
 ALICE = UserInfo("alice", groups=("devs",))
@@ -80,7 +80,7 @@ def issuer(clock):
 
 @pytest.fixture
 def accounts(issuer, objects, clock):
-    return ServiceAccountAuthenticator(SignedClaims([issuer.public_key]), ISSUER, objects, clock)
+    return ServiceAccountAuthenticator(SignedClaims(lambda: [issuer.public_key]), ISSUER, objects, clock)
 
 
 def ask(bound=None, **spec):
@@ -178,7 +178,7 @@ async def test_token_for_another_audience_is_refused(issuer, accounts, objects):
 def forged(issuer, how, token):
     claims = jwt.decode(token, options={"verify_signature": False})
     header = {"kid": key_id(issuer.public_key)}
-    private = KEY.private()
+    private = KEY.private
     match how:
         case "none":
             return jwt.encode(claims, None, algorithm="none", headers=header)
@@ -186,7 +186,7 @@ def forged(issuer, how, token):
             secret = base64.b64encode(private.public_key().public_numbers().n.to_bytes(256, "big"))
             return jwt.encode(claims, secret, algorithm="HS256", headers=header)
         case "other key, our kid":
-            return jwt.encode(claims, SigningKey.create().private(), algorithm="RS256", headers=header)
+            return jwt.encode(claims, SigningKey().private, algorithm="RS256", headers=header)
         case "unknown kid":
             return jwt.encode(claims, private, algorithm="RS256", headers={"kid": "x"})
         case "rs512":

@@ -35,7 +35,7 @@ from pinnace.machinery.errors import Unauthorized
 from support.authorization import Objects
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
-KEY, OTHER = SigningKey.create(), SigningKey.create()
+KEY, OTHER = SigningKey(), SigningKey()
 ACCOUNT = ServiceAccount(metadata=ObjectMeta(name="sa", namespace="ns", uid="sa-uid"))
 ROUNDS = 2000
 
@@ -45,11 +45,8 @@ def encode(part):
 
 
 def public_pem():
-    return (
-        KEY
-        .private()
-        .public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return KEY.private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
@@ -68,7 +65,7 @@ class Court:
         self.objects = Objects(ACCOUNT)
         self.issuer = TokenIssuer(KEY, ISSUER, (ISSUER,), self.clock, Identity(random.Random(1)))
         self.accounts = ServiceAccountAuthenticator(
-            SignedClaims([self.issuer.public_key]), ISSUER, self.objects, self.clock
+            SignedClaims(lambda: [self.issuer.public_key]), ISSUER, self.objects, self.clock
         )
 
     async def token(self, **spec):
@@ -100,11 +97,11 @@ FORGERIES = {
     "no alg": lambda head, claims: f"{encode({'kid': head['kid']})}.{encode(claims)}.",
     "HS256 with the public key": lambda head, claims: sign_with_public_key({**head, "alg": "HS256"}, claims),
     "HS256 said to be RS256": sign_with_public_key,
-    "another key under our kid": lambda head, claims: jwt.encode(claims, OTHER.private(), "RS256", headers=head),
-    "our key under another kid": lambda head, claims: jwt.encode(claims, KEY.private(), "RS256", headers={"kid": "x"}),
-    "our key without kid": lambda head, claims: jwt.encode(claims, KEY.private(), "RS256"),
-    "PS256 with our key": lambda head, claims: jwt.encode(claims, KEY.private(), "PS256", headers={"kid": head["kid"]}),
-    "RS512 with our key": lambda head, claims: jwt.encode(claims, KEY.private(), "RS512", headers={"kid": head["kid"]}),
+    "another key under our kid": lambda head, claims: jwt.encode(claims, OTHER.private, "RS256", headers=head),
+    "our key under another kid": lambda head, claims: jwt.encode(claims, KEY.private, "RS256", headers={"kid": "x"}),
+    "our key without kid": lambda head, claims: jwt.encode(claims, KEY.private, "RS256"),
+    "PS256 with our key": lambda head, claims: jwt.encode(claims, KEY.private, "PS256", headers={"kid": head["kid"]}),
+    "RS512 with our key": lambda head, claims: jwt.encode(claims, KEY.private, "RS512", headers={"kid": head["kid"]}),
     "ES256 with a key in the header": lambda head, claims: jwt.encode(
         claims, ec.generate_private_key(ec.SECP256R1()), "ES256", headers={"kid": head["kid"], "jku": "http://x"}
     ),
@@ -172,7 +169,7 @@ async def test_token_with_other_claims_is_refused(court, change):
     head = jwt.get_unverified_header(token)
     claims = change(jwt.decode(token, options={"verify_signature": False}))
     body = f"{encode(head)}.{encode(claims)}"
-    signature = jwt.get_algorithm_by_name("RS256").sign(body.encode(), KEY.private())
+    signature = jwt.get_algorithm_by_name("RS256").sign(body.encode(), KEY.private)
     assert await court.refuses(f"{body}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}")
 
 

@@ -13,7 +13,7 @@ from pinnace.component.clock import VirtualClock
 from pinnace.component.identity import Identity
 from support.authorization import Objects
 
-KEY = SigningKey.create()
+KEY = SigningKey()
 ACCOUNT = ServiceAccount(metadata=ObjectMeta(name="sa", namespace="ns", uid="sa-uid"))
 SECRET = Secret(metadata=ObjectMeta(name="s", namespace="ns"), type="kubernetes.io/service-account-token")
 
@@ -44,7 +44,7 @@ def holding(token, **meta):
 
 
 def ask(objects, clock=None, token=TOKEN):
-    tokens = StoredTokens(SignedClaims([issuer().public_key]), objects, clock or VirtualClock())
+    tokens = StoredTokens(SignedClaims(lambda: [issuer().public_key]), objects, clock or VirtualClock())
     return tokens.authenticate_token(token, ())
 
 
@@ -98,7 +98,7 @@ async def test_token_without_its_secret_or_account_is_refused(objects, reason):
 
 async def test_token_of_another_key_is_refused_and_bound_tokens_are_left_alone():
     """Only our key counts; what is not kept in a Secret is not this kind's business."""
-    foreign = issuer(SigningKey.create()).stored(ACCOUNT, SECRET)
+    foreign = issuer(SigningKey()).stored(ACCOUNT, SECRET)
     with pytest.raises(InvalidToken):
         await ask(Kept(ACCOUNT, holding(foreign)), token=foreign)
     bound = (await issuer().create(ACCOUNT, TokenRequest(), Objects(ACCOUNT))).status.token
