@@ -34,7 +34,7 @@ SCALARS = {
     f"{META}.MicroTime": "MicroTime",
     f"{META}.FieldsV1": "FieldsV1",
     f"{META}.Patch": "AnyJSON",
-    "io.k8s.apimachinery.pkg.runtime.RawExtension": "AnyJSON",
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": "RawExtension",
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "IntOrString",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON": "AnyJSON",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": "AnyJSON",
@@ -42,6 +42,8 @@ SCALARS = {
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "AnyJSON",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus": "AnyJSON",
 }
+# JSON that is kept as it came, and what a field has that was not given.
+UNREAD = {"FieldsV1": "NO_FIELDS", "RawExtension": "NO_EXTENSION"}
 # Go writes null for these when they are empty, but a valid object never has them empty: a plain tuple serves its readers better.
 NEVER_EMPTY = {("io.k8s.api.core.v1.PodSpec", "containers"), ("io.k8s.api.core.v1.NodeSelector", "nodeSelectorTerms")}
 # Lists that a client may send empty and mean something by it: unset they are None.
@@ -187,8 +189,8 @@ class Writer:
     def field(self, schema: str, wire: str, prop: dict[str, Any]) -> Field:
         _, kind, _ = self.table.get(schema, {}).get(wire, ("", self.guess(prop), ""))
         annotation, needs = self.annotation(prop)
-        if annotation == "FieldsV1":
-            optional, default = False, "NO_FIELDS"
+        if annotation in UNREAD:
+            optional, default = False, UNREAD[annotation]
             self.aliases.add(default)
         elif (schema, wire) in EMPTY_SAYS_SOMETHING:
             optional, default = True, "None"
@@ -202,7 +204,7 @@ class Writer:
             default = default.format(rename)
         elif rename:
             default = f"field({rename}default={default})"
-        if optional and annotation not in {"AnyJSON", "FieldsV1"}:
+        if optional and annotation != "AnyJSON":
             annotation += " | None"
         return Field(wire, attribute, annotation, default, frozenset(needs))
 
@@ -363,7 +365,7 @@ def proto_form(upstream: str) -> str:
         return "bytes"
     if bare.endswith("Duration"):
         return "duration"
-    if bare.endswith("FieldsV1"):
+    if bare.endswith(("FieldsV1", "RawExtension")):
         return "json"
     return "strings" if bare == "ExtraValue" else ""
 

@@ -5,7 +5,7 @@ from types import NoneType
 from msgspec import Struct, field
 
 from pinnace.api import core_v1, meta_v1
-from pinnace.api.scalars import AnyJSON, Int32, Int64, IntOrString, Time
+from pinnace.api.scalars import NO_EXTENSION, Int32, Int64, IntOrString, RawExtension, Time
 
 __all__ = (
     "ControllerRevision",
@@ -45,7 +45,7 @@ class ControllerRevision(Struct, frozen=True, kw_only=True, omit_defaults=True, 
     kind: str = ""
     api_version: str = field(name="apiVersion", default="")
     metadata: meta_v1.ObjectMeta = field(default_factory=meta_v1.ObjectMeta)
-    data: AnyJSON = None
+    data: RawExtension = NO_EXTENSION
     revision: Int64 = field(default_factory=int)
 
 

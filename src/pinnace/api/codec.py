@@ -6,6 +6,7 @@ the tree is walked beside the type and mended. HTML characters are not escaped h
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from msgspec import Struct, inspect
 from pinnace.api.core_v1 import Pod
 from pinnace.api.sharing import PodDecoder
 from pinnace.machinery.codec import json as json_codec
+from pinnace.machinery.codec import raw
 
 T = TypeVar("T", bound=Struct)
 
@@ -37,7 +39,7 @@ def decode(cls: type[T], data: bytes) -> T:
     try:
         obj: T = _decoder(cls).decode(data)
     except msgspec.ValidationError:
-        return convert(cls, msgspec.json.decode(data))
+        return convert(cls, keep_raw(cls, msgspec.json.decode(data), data))
     return obj
 
 
@@ -79,6 +81,49 @@ def strict_findings(cls: type[Struct], tree: Any) -> list[str]:
 def to_tree(obj: Struct) -> Any:
     """Return the object as plain dicts, lists and scalars, as its JSON would parse."""
     return msgspec.json.decode(_ENCODER.encode(obj))
+
+
+@cache
+def has_raw(cls: type[Struct]) -> bool:
+    """Tell whether objects of a type carry JSON that is kept as it came."""
+    return _has_raw(_node(cls), set())
+
+
+def _has_raw(node: inspect.Type, seen: set[type[Struct]]) -> bool:
+    node, _, scalar = plain_type(node)
+    if isinstance(node, inspect.DictType):
+        return _has_raw(node.value_type, seen)
+    if isinstance(node, inspect.VarTupleType):
+        return _has_raw(node.item_type, seen)
+    if not isinstance(node, inspect.StructType):
+        return scalar == "RawExtension"
+    if node.cls in seen:
+        return False
+    seen.add(node.cls)
+    return any(_has_raw(item.type, seen) for item in node.fields)
+
+
+def keep_raw(cls: type[Struct], tree: Any, data: bytes) -> Any:
+    """Put what is kept as it came into the tree that was read from `data`; the tree is changed."""
+    if has_raw(cls):
+        # What another parser reads and this one does not stays in canonical form.
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            _keep_raw(_node(cls), tree, msgspec.Raw(data))
+    return tree
+
+
+def _keep_raw(node: inspect.Type, tree: Any, data: msgspec.Raw) -> Any:
+    node, _, scalar = plain_type(node)
+    if scalar == "RawExtension" and tree is not None:
+        msgspec.json.decode(data)
+        return data
+    if isinstance(node, inspect.StructType) and isinstance(tree, dict) and has_raw(node.cls):
+        fields, members = _fields(node.cls), raw.opened(data)
+        for key in tree.keys() & fields.keys():
+            tree[key] = _keep_raw(fields[key].type, tree[key], members[key])
+    elif isinstance(node, inspect.VarTupleType) and isinstance(tree, list):
+        tree[:] = [_keep_raw(node.item_type, value, part) for value, part in zip(tree, raw.opened(data), strict=True)]
+    return tree
 
 
 @cache
@@ -142,8 +187,8 @@ def _mended(node: inspect.Type, tree: Any) -> Any:
         return None if nullable else _zero(node)
     if scalar == "Quantity" and isinstance(tree, int | float) and not isinstance(tree, bool):
         return repr(tree).removesuffix(".0")
-    if scalar == "FieldsV1":
-        return msgspec.Raw(_ENCODER.encode(tree))
+    if isinstance(node, inspect.RawType):
+        return tree if isinstance(tree, msgspec.Raw) else msgspec.Raw(raw.canonical(tree))
     if isinstance(node, inspect.StructType) and isinstance(tree, dict):
         fields = _fields(node.cls)
         # A null field counts as absent, whatever its type, so that its default applies.
@@ -177,6 +222,8 @@ def _unknown(node: inspect.Type, tree: Any, path: str) -> "Any":
 
 def _findings(node: inspect.Type, tree: Any, path: str) -> Iterator[str]:
     node = plain_type(node)[0]
+    if isinstance(node, inspect.RawType):
+        return
     if isinstance(tree, list):
         item_type = node.item_type if isinstance(node, inspect.VarTupleType) else inspect.AnyType()
         for index, value in enumerate(tree):

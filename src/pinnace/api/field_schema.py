@@ -103,7 +103,7 @@ def python_name(cls: type[Struct]) -> str:
 
 def _node(declared: inspect.Type, rule: Rule) -> Node:
     node, _, scalar = plain_type(declared)
-    if scalar == "FieldsV1" or isinstance(node, inspect.AnyType):
+    if scalar in {"FieldsV1", "RawExtension"} or isinstance(node, inspect.AnyType):
         return _FREE
     if scalar in {"Quantity", "Time", "MicroTime"} or isinstance(node, inspect.UnionType):
         return _ANY_SCALAR

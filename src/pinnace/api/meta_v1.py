@@ -5,7 +5,7 @@ from types import NoneType
 
 from msgspec import Struct, field
 
-from pinnace.api.scalars import NO_FIELDS, AnyJSON, FieldsV1, Int32, Int64, Time
+from pinnace.api.scalars import NO_EXTENSION, NO_FIELDS, FieldsV1, Int32, Int64, RawExtension, Time
 
 __all__ = (
     "APIGroup",
@@ -218,4 +218,4 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 class WatchEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     type: str = field(default_factory=str)
-    object: AnyJSON = None
+    object: RawExtension = NO_EXTENSION

@@ -256,7 +256,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         ((2,), "commonEncodingVersion", ""),
         ((3,), "conditions", ""),
     ),
-    "apps_v1.ControllerRevision": (((1,), "metadata", ""), ((2,), "data", ""), ((3,), "revision", "")),
+    "apps_v1.ControllerRevision": (((1,), "metadata", ""), ((2,), "data", "json"), ((3,), "revision", "")),
     "apps_v1.ControllerRevisionList": (((1,), "metadata", ""), ((2,), "items", "")),
     "apps_v1.DaemonSet": (((1,), "metadata", ""), ((2,), "spec", ""), ((3,), "status", "")),
     "apps_v1.DaemonSetCondition": (
@@ -1924,7 +1924,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         ((3,), "device", ""),
         ((7,), "shareID", ""),
         ((4,), "conditions", ""),
-        ((5,), "data", ""),
+        ((5,), "data", "json"),
         ((6,), "networkData", ""),
     ),
     "resource_v1.AllocationResult": (
@@ -2020,7 +2020,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     ),
     "resource_v1.NetworkDeviceData": (((1,), "interfaceName", ""), ((2,), "ips", ""), ((3,), "hardwareAddress", "")),
     "resource_v1.NodeAllocatableResourceMapping": (((1,), "capacityKey", ""), ((2,), "allocationMultiplier", "")),
-    "resource_v1.OpaqueDeviceConfiguration": (((1,), "driver", ""), ((2,), "parameters", "")),
+    "resource_v1.OpaqueDeviceConfiguration": (((1,), "driver", ""), ((2,), "parameters", "json")),
     "resource_v1.ResourceClaim": (((1,), "metadata", ""), ((2,), "spec", ""), ((3,), "status", "")),
     "resource_v1.ResourceClaimConsumerReference": (
         ((1,), "apiGroup", ""),
@@ -2088,7 +2088,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         ((3,), "device", ""),
         ((7,), "shareID", ""),
         ((4,), "conditions", ""),
-        ((5,), "data", ""),
+        ((5,), "data", "json"),
         ((6,), "networkData", ""),
     ),
     "resource_v1beta1.AllocationResult": (
@@ -2206,7 +2206,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         ((3,), "hardwareAddress", ""),
     ),
     "resource_v1beta1.NodeAllocatableResourceMapping": (((1,), "capacityKey", ""), ((2,), "allocationMultiplier", "")),
-    "resource_v1beta1.OpaqueDeviceConfiguration": (((1,), "driver", ""), ((2,), "parameters", "")),
+    "resource_v1beta1.OpaqueDeviceConfiguration": (((1,), "driver", ""), ((2,), "parameters", "json")),
     "resource_v1beta1.ResourceClaim": (((1,), "metadata", ""), ((2,), "spec", ""), ((3,), "status", "")),
     "resource_v1beta1.ResourceClaimConsumerReference": (
         ((1,), "apiGroup", ""),
@@ -2243,7 +2243,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         ((3,), "device", ""),
         ((7,), "shareID", ""),
         ((4,), "conditions", ""),
-        ((5,), "data", ""),
+        ((5,), "data", "json"),
         ((6,), "networkData", ""),
     ),
     "resource_v1beta2.AllocationResult": (
@@ -2365,7 +2365,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         ((3,), "hardwareAddress", ""),
     ),
     "resource_v1beta2.NodeAllocatableResourceMapping": (((1,), "capacityKey", ""), ((2,), "allocationMultiplier", "")),
-    "resource_v1beta2.OpaqueDeviceConfiguration": (((1,), "driver", ""), ((2,), "parameters", "")),
+    "resource_v1beta2.OpaqueDeviceConfiguration": (((1,), "driver", ""), ((2,), "parameters", "json")),
     "resource_v1beta2.ResourceClaim": (((1,), "metadata", ""), ((2,), "spec", ""), ((3,), "status", "")),
     "resource_v1beta2.ResourceClaimConsumerReference": (
         ((1,), "apiGroup", ""),
@@ -2742,7 +2742,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         ((4,), "causes", ""),
         ((5,), "retryAfterSeconds", ""),
     ),
-    "meta_v1.WatchEvent": (((1,), "type", ""), ((2,), "object", "")),
+    "meta_v1.WatchEvent": (((1,), "type", ""), ((2,), "object", "json")),
     "apiregistration_v1.APIService": (((1,), "metadata", ""), ((2,), "spec", ""), ((3,), "status", "")),
     "apiregistration_v1.APIServiceCondition": (
         ((1,), "type", ""),

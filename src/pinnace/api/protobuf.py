@@ -11,7 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct, inspect
+import msgspec
+from msgspec import Raw, Struct, inspect
 
 from pinnace.api import codec
 from pinnace.api.proto_fields import FIELDS
@@ -164,6 +165,8 @@ def _scalar(plain: inspect.Type, scalar: str, value: int | bytes, form: str, dep
         return _message(value, plain.cls, depth + 1)
     if isinstance(plain, inspect.UnionType):
         return _int_or_string(value)
+    if scalar == "RawExtension":
+        return _embedded(value)
     if isinstance(plain, inspect.AnyType | inspect.DictType):
         return _embedded_json(value)
     return _text_of(scalar, value, form)
@@ -205,6 +208,18 @@ def _duration(nanos: int) -> str:
     """Return a Go duration; whole seconds are all that the API's durations need in practice, fractions are kept."""
     seconds = nanos / 1e9
     return f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds}s"
+
+
+def _embedded(value: bytes) -> Raw | None:
+    """Return embedded JSON as it came."""
+    raw = dict(_fields(value)).get(1, b"")
+    try:
+        if not isinstance(raw, bytes) or not raw:
+            return None
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtobufError(f"embedded JSON: {error}") from error
+    return Raw(raw)
 
 
 def _embedded_json(value: bytes) -> Any:

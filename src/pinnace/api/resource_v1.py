@@ -6,7 +6,7 @@ from types import NoneType
 from msgspec import Struct, field
 
 from pinnace.api import core_v1, meta_v1
-from pinnace.api.scalars import AnyJSON, Int64, Quantity, Time, zero_quantity
+from pinnace.api.scalars import NO_EXTENSION, Int64, Quantity, RawExtension, Time, zero_quantity
 
 __all__ = (
     "AllocatedDeviceStatus",
@@ -67,7 +67,7 @@ class AllocatedDeviceStatus(Struct, frozen=True, kw_only=True, omit_defaults=Tru
     device: str = field(default_factory=str)
     share_id: str | None = field(name="shareID", default=None)
     conditions: tuple[meta_v1.Condition, ...] | None = field(default_factory=NoneType)
-    data: AnyJSON = None
+    data: RawExtension = NO_EXTENSION
     network_data: NetworkDeviceData | None = field(name="networkData", default=None)
 
 
@@ -94,7 +94,7 @@ class DeviceRequestAllocationResult(Struct, frozen=True, kw_only=True, omit_defa
 
 class OpaqueDeviceConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     driver: str = field(default_factory=str)
-    parameters: AnyJSON = None
+    parameters: RawExtension = NO_EXTENSION
 
 
 class DeviceAllocationConfiguration(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -23,6 +23,9 @@ AnyJSON: TypeAlias = Any
 # A set of fields as its own JSON: most readers never look inside (`machinery.managedfields.sets` does).
 FieldsV1: TypeAlias = Annotated[Raw, Meta(extra={"scalar": "FieldsV1"})]
 NO_FIELDS = Raw()
+# What somebody else understands, as it was sent (`machinery.codec.raw` looks inside).
+RawExtension: TypeAlias = Annotated[Raw, Meta(extra={"scalar": "RawExtension"})]
+NO_EXTENSION = Raw()
 
 
 def zero_quantity() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from pinnace.api import codec
@@ -16,6 +17,7 @@ from pinnace.api.core_v1 import PodTemplateSpec
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.client import Client
 from pinnace.controllers.ownership import owner_reference
+from pinnace.machinery.codec import raw
 from pinnace.machinery.errors import AlreadyExists, NotFound
 from pinnace.machinery.hashing import fnv32a, safe_encode
 from pinnace.machinery.meta import is_controlled_by
@@ -34,9 +36,9 @@ def data_of(template: PodTemplateSpec) -> dict[str, Any]:
     return {"spec": {"template": {**codec.to_tree(template), "$patch": "replace"}}}
 
 
-def data_bytes(data: Any) -> bytes:
+def data_bytes(data: dict[str, Any]) -> bytes:
     """Return a revision's data as Go writes it: compact, sorted, with the characters of HTML escaped."""
-    text = codec.encode(data).decode()
+    text = raw.canonical(data).decode()
     for character, escaped in _ESCAPED.items():
         text = text.replace(character, escaped)
     return text.encode()
@@ -44,7 +46,8 @@ def data_bytes(data: Any) -> bytes:
 
 def template_of(revision: ControllerRevision) -> PodTemplateSpec:
     """Return the template that a revision keeps."""
-    tree = {name: value for name, value in revision.data["spec"]["template"].items() if name != "$patch"}
+    template = msgspec.json.decode(revision.data)["spec"]["template"]
+    tree = {name: value for name, value in template.items() if name != "$patch"}
     return codec.convert(PodTemplateSpec, tree)
 
 
@@ -60,7 +63,7 @@ def next_number(revisions: Iterable[ControllerRevision]) -> int:
 
 def is_equal(revision: ControllerRevision, data: bytes) -> bool:
     """Tell whether a revision keeps just this."""
-    return data_bytes(revision.data) == data
+    return bytes(revision.data) == data
 
 
 def new_revision(
@@ -68,7 +71,8 @@ def new_revision(
 ) -> ControllerRevision:
     """Return a new revision of an owner; `label` is what its hash stands under."""
     suffix = str(collision_count).encode() if collision_count is not None else b""
-    digest = safe_encode(str(fnv32a(data_bytes(data) + suffix)))
+    written = data_bytes(data)
+    digest = safe_encode(str(fnv32a(written + suffix)))
     metadata = ObjectMeta(
         name=f"{owner.metadata.name[:NAME_LIMIT]}-{digest}",
         namespace=owner.metadata.namespace,
@@ -76,7 +80,7 @@ def new_revision(
         annotations=owner.metadata.annotations,
         owner_references=(owner_reference(owner),),
     )
-    return ControllerRevision(metadata=metadata, data=data, revision=number)
+    return ControllerRevision(metadata=metadata, data=msgspec.Raw(written), revision=number)
 
 
 async def create(client: Client, owner: Any, revision: ControllerRevision) -> ControllerRevision:
@@ -91,7 +95,7 @@ async def create(client: Client, owner: Any, revision: ControllerRevision) -> Co
     except AlreadyExists as error:
         metadata = revision.metadata
         there = await client.get(ControllerRevision, metadata.name, metadata.namespace)
-        if is_controlled_by(there, owner.metadata.uid) and is_equal(there, data_bytes(revision.data)):
+        if is_controlled_by(there, owner.metadata.uid) and is_equal(there, bytes(revision.data)):
             return there
         raise Collision(metadata.name) from error
 

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from pinnace.machinery.codec import raw
+
 # Items of a list whose paths are kept; longer lists are rare, and their paths are made anew.
 _KEPT_ITEMS = 16
 
@@ -123,6 +125,8 @@ def go_value(value: Any) -> str:
             return go_quoted(value)
         case int() | float():
             return str(value)
+        case msgspec.Raw():
+            return raw.compact(bytes(value)).decode()
         case Mapping() | tuple() | list():
             return msgspec.json.encode(value).decode()
         case msgspec.Struct():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from integration.controllers.workloads import add_node, events, listed, pod, pods, run_all, set_pod, template
 from pinnace.api.apps_v1 import (
@@ -325,7 +326,7 @@ async def test_hash_collision_is_counted(cluster: Cluster, namespace: str) -> No
     await cluster.clock.advance(seconds=5)
     await run_all(cluster, namespace)
     meta = ObjectMeta(name=taken.metadata.name, namespace=namespace)
-    await cluster.client.create(ControllerRevision(metadata=meta, revision=1, data={"other": True}))
+    await cluster.client.create(ControllerRevision(metadata=meta, revision=1, data=Raw(b'{"other":true}')))
     await cluster.client.create(daemon_set(namespace))
     await run_all(cluster, namespace)
     assert (await get(cluster, namespace)).status.collision_count == 1

@@ -24,6 +24,7 @@ from pinnace.apiserver.endpoints.unstructured import check_convertible
 from pinnace.apiserver.endpoints.write import check_name, check_namespace
 from pinnace.apiserver.storage import Entry
 from pinnace.component.http import Response
+from pinnace.machinery.codec import raw
 from pinnace.machinery.codec.parsed import Parsed
 from pinnace.machinery.errors import ApiError, BadRequest
 from pinnace.machinery.managedfields import Applied, Conflicts
@@ -129,7 +130,7 @@ class AppliedConfiguration:
 
     def _typed(self, tree: Any, config: Any) -> Any:
         cls = self._manager.place.type
-        obj = read_canonical(msgspec.json.encode(tree), cls)
+        obj = read_canonical(raw.canonical(tree) if codec.has_raw(cls) else msgspec.json.encode(tree), cls)
         return obj if obj is not None else _converted(cls, tree, config)
 
 

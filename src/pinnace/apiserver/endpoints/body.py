@@ -75,7 +75,7 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
     found = []
     if validation != "Ignore":
         found = [*duplicates, *codec.strict_findings(cls, tree)]
-    obj = convert(tree, cls, api_version)
+    obj = convert(codec.keep_raw(cls, tree, data) if media == JSON else tree, cls, api_version)
     if found and validation == "Strict":
         raise _unhandled(kind, api_version, "strict decoding error: " + ", ".join(found))
     warnings += found

@@ -128,7 +128,8 @@ class FieldManager:
         write = self._write(UPDATE)
         change = self.root.compare(_EMPTY(self.place.type), new)
         if sent:
-            return with_entries(new, encode(after_update(self._managers(sent, None), change, write), sent))
+            # Written anew: a client may have put blanks between the parts of what it sends back.
+            return with_entries(new, encode(after_update(self._managers(sent, None), change, write), None))
         taken = write.ownable(change.changed or NOTHING)
         if not taken:
             return with_entries(new, None)

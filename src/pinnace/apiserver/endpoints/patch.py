@@ -21,13 +21,14 @@ from pinnace.apiserver.endpoints.apply import apply
 from pinnace.apiserver.endpoints.negotiation import JSON, YAML
 from pinnace.apiserver.endpoints.options import write_options
 from pinnace.apiserver.endpoints.present import present
+from pinnace.apiserver.endpoints.responses import escape_html
 from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.endpoints.unstructured import check_convertible
 from pinnace.apiserver.endpoints.write import check_name, check_namespace
 from pinnace.apiserver.storage import Entry
 from pinnace.component.http import Request, Response
 from pinnace.machinery import errors
-from pinnace.machinery.codec import bounds
+from pinnace.machinery.codec import bounds, raw
 from pinnace.machinery.codec import json as json_codec
 from pinnace.machinery.errors import NO_DETAILS, ApiError, BadRequest, Invalid, UnsupportedMediaType
 from pinnace.machinery.field import Path, invalid
@@ -106,6 +107,7 @@ class Changes:
         self._identity = (resource.kind, resource.api_version)
         self._validation = validation
         self._tree, duplicates = _read(kind, data)
+        self._raw = _raw(data, self._tree) if codec.has_raw(resource.type) else None
         self._duplicates = [f"json patch {text}" if kind is PatchType.JSON else text for text in duplicates]
         self._shown = data.decode("utf-8", "replace")
         # What is stored has no other fields, so there are none where the patch brings none.
@@ -117,6 +119,8 @@ class Changes:
         Raises:
             ApiError: the patch does not fit the object, or makes more of it than an object may be.
         """
+        if self._raw is not None:
+            return self._apply_to_raw(body)
         tree = _apply(self.kind, msgspec.json.decode(body), self._tree, self._cls)
         try:
             if self.kind is PatchType.JSON:
@@ -128,6 +132,21 @@ class Changes:
         except bounds.OutOfBounds as error:
             raise BadRequest(str(error)) from error
         return tree, data
+
+    def _apply_to_raw(self, body: bytes) -> tuple[Any, bytes]:
+        """Patch an object that carries JSON of others: what the patch does not touch of it stays as it is written."""
+        if self.kind is PatchType.STRATEGIC:
+            data = raw.canonical(_apply(self.kind, msgspec.json.decode(body), self._tree, self._cls))
+        else:
+            # As clients see it, characters of HTML escaped.
+            patched = _apply(self.kind, msgspec.Raw(escape_html(body)), self._raw, self._cls)
+            data = msgspec.json.encode(patched, order="deterministic")
+        try:
+            tree = msgspec.json.decode(data)
+            bounds.check(tree)
+        except (bounds.OutOfBounds, RecursionError) as error:
+            raise BadRequest(bounds.TOO_DEEP if isinstance(error, RecursionError) else str(error)) from error
+        return codec.keep_raw(self._cls, tree, data), data
 
     def clean_object(self, data: bytes) -> Any | None:
         """Return the object that a patched tree describes; None when there is something to say about patch or tree."""
@@ -169,7 +188,7 @@ class Changes:
         except (strict.WrongType, msgspec.DecodeError, ValueError) as error:
             # A strategic patch is shown itself, of the others what they made of the object.
             is_strategic = self.kind is PatchType.STRATEGIC
-            shown = go_map(self._tree) if is_strategic else msgspec.json.encode(result).decode()
+            shown = go_map(self._tree) if is_strategic else raw.compact(msgspec.json.encode(result)).decode()
             raise _invalid_patch(shown, str(error)) from error
 
 
@@ -200,6 +219,15 @@ def _read(kind: PatchType, data: bytes) -> tuple[Any, list[str]]:
             f"{prefix}json: cannot unmarshal {_word(tree)} into Go value of type map[string]interface {{}}"
         )
     return tree, list(duplicates)
+
+
+def _raw(data: bytes, tree: Any) -> Any:
+    """Return a patch as it was written, its tree where only a lenient parser can read it."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return tree
+    return raw.opened(msgspec.Raw(data))
 
 
 def _word(tree: Any) -> str:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
-from msgspec import Struct, inspect
+from msgspec import Raw, Struct, inspect
 from msgspec.structs import replace
 
 from pinnace.api.codec import plain_type
 from pinnace.api.core_v1 import PodSpec
+from pinnace.api.scalars import NO_EXTENSION
 from pinnace.machinery import quantity, timestamps
 from pinnace.machinery.memo import Memo
 
@@ -159,6 +160,16 @@ def _illegal_byte(data: bytes) -> int:
     return len(data) - in_group
 
 
+def _extension(value: Raw) -> Raw:
+    return NO_EXTENSION if bytes(value).strip() == b"null" else value
+
+
 _NO_BREAKS = str.maketrans("", "", "\r\n")
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-_SCALARS: dict[str, Change] = {"Quantity": _quantity, "Time": _time, "MicroTime": _micro_time, "Bytes": _bytes}
+_SCALARS: dict[str, Change] = {
+    "Quantity": _quantity,
+    "Time": _time,
+    "MicroTime": _micro_time,
+    "Bytes": _bytes,
+    "RawExtension": _extension,
+}

@@ -22,6 +22,7 @@ from pinnace.apiserver.registry.strategy import Begun, Context, Part, Strategy, 
 from pinnace.apiserver.registry.versions import Version
 from pinnace.apiserver.storage import Entry, ResourceStorage
 from pinnace.machinery import errors, timestamps
+from pinnace.machinery.codec import raw
 from pinnace.machinery.errors import ApiError
 from pinnace.machinery.field import FieldError, Path, invalid
 from pinnace.machinery.numbers import parse_uint
@@ -102,7 +103,8 @@ class Unstored(Struct, Generic[T], frozen=True, gc=False):
 
     @property
     def body(self) -> bytes:
-        return codec.encode(self.object)
+        data = codec.encode(self.object)
+        return raw.compact(data) if codec.has_raw(type(self.object)) else data
 
 
 class Written(Struct, Generic[T], frozen=True, gc=False):
@@ -339,7 +341,7 @@ class Registry(Generic[T]):
         try:
             self._check(name, begun.errors)
             new = begun.obj
-            if codec.encode(new) == entry.body:
+            if entry.is_of(new):
                 return Written(entry)
             if call.context.dry_run:
                 return Written(Unstored(new))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from pinnace.api import codec
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.api.resources import Resource
+from pinnace.machinery.codec import raw
 
 T = TypeVar("T", bound=Struct)
 
@@ -24,13 +25,14 @@ FieldsOf = Callable[[Any], Mapping[str, str]]
 class Kind(Generic[T]):
     """What the entries of one resource share: their type, how they begin on the wire, and the fields that can be selected."""
 
-    __slots__ = ("api_version", "fields_of", "head", "name", "type")
+    __slots__ = ("api_version", "fields_of", "has_raw", "head", "name", "type")
 
     def __init__(self, resource: Resource, fields_of: FieldsOf) -> None:
         self.type: type[T] = resource.type  # type: ignore[assignment]
         self.name = resource.kind
         self.api_version = resource.api_version
         self.fields_of = fields_of
+        self.has_raw = codec.has_raw(self.type)
         self.head = f'{{"kind":"{resource.kind}","apiVersion":"{resource.api_version}",'.encode()
 
     def encode(self, obj: T) -> tuple[bytes, int]:
@@ -47,7 +49,10 @@ class Kind(Generic[T]):
     def _entry(self, key: str, obj: T, data: bytes, offset: int, revision: int) -> "Entry[T]":
         item = b'%b,"resourceVersion":"%d"%b' % (data[:offset], revision, data[offset:])
         metadata: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
-        return Entry(self, key, metadata, item, offset, revision, self.fields_of(obj))
+        entry = Entry(self, key, metadata, item, offset, revision, self.fields_of(obj))
+        if self.has_raw and (compact := raw.compact(item)) != item:
+            entry.item, entry.stored = compact, item
+        return entry
 
 
 def version_offset(metadata: ObjectMeta) -> int:
@@ -64,11 +69,12 @@ class Entry(Generic[T]):
     Attributes:
         key: its place in the store.
         item: its JSON as an item of a list: with resourceVersion, without kind and apiVersion.
+        stored: the same with the blanks that raw values in it were sent with; None when there are none, as nearly always.
         labels: its labels.
         fields: the values of its selectable fields, metadata.name and metadata.namespace included.
     """
 
-    __slots__ = ("_kind", "_offset", "fields", "item", "key", "labels", "name", "namespace", "revision")
+    __slots__ = ("_kind", "_offset", "fields", "item", "key", "labels", "name", "namespace", "revision", "stored")
 
     def __init__(
         self,
@@ -86,6 +92,7 @@ class Entry(Generic[T]):
         self.name = metadata.name
         self.namespace = metadata.namespace
         self.item = item
+        self.stored: bytes | None = None
         self.revision = revision
         self.labels: Mapping[str, str] = metadata.labels
         self.fields = fields
@@ -98,7 +105,15 @@ class Entry(Generic[T]):
     @property
     def object(self) -> T:
         """The object; decoded at each call, which is cheaper than keeping it."""
-        return codec.decode(self._kind.type, self.body)
+        return codec.decode(self._kind.type, self._exact)
+
+    def is_of(self, obj: T) -> bool:
+        """Tell whether this is just what would be stored of an object that carries its version."""
+        return codec.encode(obj) == self._exact
+
+    @property
+    def _exact(self) -> bytes:
+        return self.body if self.stored is None else self._kind.head + self.stored[1:]
 
     def at(self, revision: int) -> "Entry[T]":
         """Return the same content under another revision, as a deletion shows it."""
@@ -109,5 +124,6 @@ class Entry(Generic[T]):
         old = b',"resourceVersion":"%d"' % self.revision
         new = b',"resourceVersion":"%d"' % revision
         copied.item = self.item[: self._offset] + new + self.item[self._offset + len(old) :]
+        copied.stored = self.stored and self.stored[: self._offset] + new + self.stored[self._offset + len(old) :]
         copied.revision = revision
         return copied

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from pinnace.machinery.codec import raw
 from pinnace.machinery.managedfields.sets import ITSELF, Tree, below
 
 
@@ -194,6 +195,10 @@ class Free(Leaf):
     """JSON of any shape."""
 
     __slots__ = ()
+
+    def compare(self, old: Any, new: Any) -> Change:
+        """Compare what is said, not how it is written."""
+        return Change(None, None) if raw.whole(old) == raw.whole(new) else super().compare(old, new)
 
     def without(self, tree: Any, unwanted: Tree) -> Any:  # noqa: ARG002
         return tree

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pinnace.machinery.codec import raw
+
 COPIED_LIMIT_BYTES = 3 * 1024 * 1024
 
 
@@ -17,16 +19,17 @@ class JsonPatchError(ValueError):
 
 
 def apply(tree: Any, operations: Sequence[Any]) -> Any:
-    """Return the document after all operations.
+    """Return the document after all operations; what is raw in it is opened only on the way to their places.
 
     Raises:
         JsonPatchError: one of them failed; none has happened.
     """
     copied = 0
     for operation in operations:
+        operation = raw.opened(operation)
         if not isinstance(operation, dict):
             raise JsonPatchError("an operation is an object")
-        kind, path = operation.get("op"), _pointer(operation.get("path"))
+        kind, path = raw.whole(operation.get("op")), _pointer(operation.get("path"))
         match kind:
             case "add":
                 tree = _add(tree, path, _value(operation))
@@ -36,14 +39,14 @@ def apply(tree: Any, operations: Sequence[Any]) -> Any:
                 tree = _remove(tree, path)
             case "test":
                 if not _equal(_get(tree, path, missing=None), operation.get("value")):
-                    raise JsonPatchError(f"testing value {operation.get('path')} failed")
+                    raise JsonPatchError(f"testing value {'/'.join(path)} failed")
             case "move":
                 source = _pointer(operation.get("from"))
                 value = _get(tree, source)
                 tree = _add(_remove(tree, source), path, value)
             case "copy":
                 value = _get(tree, _pointer(operation.get("from")))
-                copied += len(json.dumps(value))
+                copied += len(json.dumps(raw.whole(value)))
                 if copied > COPIED_LIMIT_BYTES:
                     raise JsonPatchError("the patch copies too much")
                 tree = _add(tree, path, value)
@@ -62,6 +65,7 @@ def _value(operation: dict[str, Any]) -> Any:
 
 
 def _pointer(text: Any) -> list[str]:
+    text = raw.whole(text)
     if not isinstance(text, str) or (text and not text.startswith("/")):
         raise JsonPatchError("a path is a text that begins with a slash")
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
@@ -80,6 +84,7 @@ def _index(part: str, length: int) -> int:
 
 def _get(tree: Any, path: Sequence[str], *, missing: Any = _MISSING) -> Any:
     for part in path:
+        tree = raw.opened(tree)
         if isinstance(tree, dict) and part in tree:
             tree = tree[part]
         elif isinstance(tree, list):
@@ -94,7 +99,7 @@ def _get(tree: Any, path: Sequence[str], *, missing: Any = _MISSING) -> Any:
 def _add(tree: Any, path: Sequence[str], value: Any) -> Any:
     if not path:
         return value
-    first, rest = path[0], path[1:]
+    first, rest, tree = path[0], path[1:], raw.opened(tree)
     if isinstance(tree, dict):
         if rest and first not in tree:
             raise JsonPatchError(f"missing path: {first}")
@@ -111,7 +116,7 @@ def _add(tree: Any, path: Sequence[str], value: Any) -> Any:
 def _replace(tree: Any, path: Sequence[str], value: Any) -> Any:
     if not path:
         return value
-    parent = _get(tree, path[:-1])
+    parent = raw.opened(_get(tree, path[:-1]))
     if isinstance(parent, dict):
         return _add(tree, path, value)
     if isinstance(parent, list):
@@ -123,7 +128,7 @@ def _replace(tree: Any, path: Sequence[str], value: Any) -> Any:
 def _remove(tree: Any, path: Sequence[str]) -> Any:
     if not path:
         raise JsonPatchError("the whole document cannot be removed")
-    first, rest = path[0], path[1:]
+    first, rest, tree = path[0], path[1:], raw.opened(tree)
     if isinstance(tree, dict) and first in tree:
         if rest:
             return {**tree, first: _remove(tree[first], rest)}
@@ -136,6 +141,7 @@ def _remove(tree: Any, path: Sequence[str]) -> Any:
 
 def _equal(left: Any, right: Any) -> bool:
     """Compare as JSON: true is no 1, whatever Python says."""
+    left, right = raw.opened(left), raw.opened(right)
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     if isinstance(left, dict) and isinstance(right, dict):

@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from pinnace.machinery.codec import raw
+
 
 def apply(tree: Any, patch: Any) -> Any:
-    """Return the tree with a patch merged into it."""
-    if not isinstance(patch, dict):
+    """Return the tree with a patch merged into it; what is raw in either is opened only where both go on."""
+    opened = raw.opened(patch)
+    if not isinstance(opened, dict):
         return patch
+    tree = raw.opened(tree)
     out = dict(tree) if isinstance(tree, dict) else {}
-    for key, value in patch.items():
-        if value is None:
+    for key, value in opened.items():
+        if raw.is_null(value):
             out.pop(key, None)
         else:
             out[key] = apply(out.get(key), value)

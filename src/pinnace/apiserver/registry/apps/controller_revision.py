@@ -15,7 +15,7 @@ _DATA = Path("data")
 
 def validate(obj: ControllerRevision) -> Sequence[FieldError]:
     """Check that there is something to go back to, and the number."""
-    found = [required(_DATA, "data is mandatory")] if obj.data is None else []
+    found = [required(_DATA, "data is mandatory")] if not obj.data else []
     return (*found, *not_negative(obj.revision, Path("revision")))
 
 

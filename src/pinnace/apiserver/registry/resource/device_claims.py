@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from pinnace.api.resource_v1 import (
@@ -34,6 +34,7 @@ from pinnace.apiserver.registry.resource.names import (
     qualified_errors,
 )
 from pinnace.machinery import names
+from pinnace.machinery.codec import raw
 from pinnace.machinery.field import FieldError, Path, invalid, not_supported, required, too_long
 
 Errors = Iterator[FieldError]
@@ -236,11 +237,11 @@ def opaque_errors(config: OpaqueDeviceConfiguration | None, path: Path) -> Error
     yield from raw_errors(config.parameters, path.child("parameters"))
 
 
-def raw_errors(value: Any, path: Path) -> Errors:
+def raw_errors(value: Raw, path: Path) -> Errors:
     """Check free-form data: an object of some size."""
-    if value is None:
+    if not value:
         yield required(path)
-    elif len(msgspec.json.encode(value)) > PARAMETERS_LIMIT_BYTES:
+    elif len(value) > PARAMETERS_LIMIT_BYTES:
         yield too_long(path, "", PARAMETERS_LIMIT_BYTES)
-    elif not isinstance(value, dict):
+    elif not isinstance(raw.opened(value), dict):
         yield invalid(path, "<value omitted>", "parameters must be a valid JSON object")

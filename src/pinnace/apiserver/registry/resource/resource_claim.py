@@ -157,7 +157,7 @@ def _device_errors(device: AllocatedDeviceStatus, path: Path, allocated: set[Dev
         yield invalid(path, f"{known.driver}/{known.pool}/{known.name}", "must be an allocated device in the claim")
     if len(device.conditions or ()) > CONDITIONS_LIMIT:
         yield too_many(path.child("conditions"), len(device.conditions or ()), CONDITIONS_LIMIT)
-    if device.data is not None:
+    if device.data:
         yield from raw_errors(device.data, path.child("data"))
     if device.network_data is not None:
         yield from _network_errors(device.network_data, path.child("networkData"))
