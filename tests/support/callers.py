@@ -26,10 +26,16 @@ class Caller:
     async def __call__(self, method: str, target: str, body: Any = None, **headers: str) -> Response:
         """Return the answer; headers are named with underscores. A PATCH is a merge patch unless they say otherwise.
 
-        A body of bytes is sent as it is, anything else as JSON.
+        A body of bytes is sent as it is, anything else as JSON without blanks.
         """
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        data = (
+            body
+            if isinstance(body, bytes)
+            else b""
+            if body is None
+            else json.dumps(body, separators=(",", ":")).encode()
+        )
         media = "application/merge-patch+json" if method == "PATCH" else "application/json"
         fields = Headers([*named.items(), *(() if "Content-Type" in named else (("Content-Type", media),))])
         path, _, query = target.partition("?")

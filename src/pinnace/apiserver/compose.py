@@ -24,6 +24,7 @@ from pinnace.apiserver.authentication import (
 from pinnace.apiserver.authorization import Authorizer
 from pinnace.apiserver.authorization.compose import authorizer_of, roles_of
 from pinnace.apiserver.authorization.escalation import EscalationCheck
+from pinnace.apiserver.component_statuses import STORE, component_statuses
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.discovery import Discovery
 from pinnace.apiserver.endpoints import scale, subresources
@@ -41,6 +42,7 @@ from pinnace.apiserver.request_metrics import StorageCollector
 from pinnace.apiserver.server import ApiServer
 from pinnace.apiserver.service_account_tokens import SigningKey, TokenIssuer
 from pinnace.component.clock import Clock
+from pinnace.component.healthz import Check
 from pinnace.component.http import UserInfo
 from pinnace.component.identity import Identity
 from pinnace.component.metrics import Metrics
@@ -60,6 +62,7 @@ def api_server(
     admission_plugins: Sequence[Plugin] = (),
     specials: Specials | None = None,
     extensions: Sequence[ExtensionGroup] = (),
+    components: Sequence[Check] = (),
     metrics: Metrics | None = None,
 ) -> ApiServer:
     """Compose a server; enter `running()` before the first request.
@@ -76,9 +79,15 @@ def api_server(
         admission_plugins: run where upstream has its webhooks; `admission.functions` makes them of functions.
         specials: answers subresources that lead to nodes (log, exec, proxy).
         extensions: groups whose objects are computed, such as the metrics of nodes and pods.
+        components: the parts of the control plane that run beside the server, for `componentstatuses`.
         metrics: where request metrics go.
     """
     metrics = metrics if metrics is not None else Metrics()
+
+    async def store_failure() -> str:
+        status = store.status()
+        return "" if status.healthy else status.reason or "the store is not healthy"
+
     registries = Registries(store, clock, identity)
     metrics.registry.register(StorageCollector(registries.kept))
     audiences = (config.service_account_issuer,)
@@ -120,9 +129,14 @@ def api_server(
                 disable=config.disable_admission_plugins,
             )
         ),
-        specials={**_own_specials(issuer), **reviews.handlers(), **(specials or {})},
+        specials={
+            **_own_specials(issuer),
+            **reviews.handlers(),
+            ("componentstatuses", ""): component_statuses((Check(STORE, store_failure), *components)),
+            **(specials or {}),
+        },
         paths=NonResourcePaths(
-            store=store,
+            store_failure=store_failure,
             metrics=metrics,
             issuer=issuer,
             discovery=discovery.handle,

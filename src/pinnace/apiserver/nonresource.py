@@ -16,7 +16,6 @@ from pinnace.component.healthz import PING, Check, HealthChecks
 from pinnace.component.http import Headers, Request, Response, UserInfo
 from pinnace.component.metrics import Metrics
 from pinnace.machinery.errors import method_not_allowed, route_not_found
-from pinnace.store.interface import Store
 
 # What clients take this server for. The Git facts name no upstream build, because it is none.
 VERSION = Info(
@@ -44,7 +43,7 @@ class NonResourcePaths:
     def __init__(
         self,
         *,
-        store: Store,
+        store_failure: Callable[[], Awaitable[str]],
         metrics: Metrics,
         issuer: TokenIssuer,
         discovery: Path,
@@ -52,9 +51,8 @@ class NonResourcePaths:
         hooks: Sequence[str],
         groups: Mapping[str, tuple[str, ...]],
     ) -> None:
-        """Serve; `hooks` are the names of the post-start hooks, which /readyz lists, `groups` those of the API."""
+        """Serve; `store_failure` says why the store is not healthy, if so, `hooks` are the names of the post-start hooks, which /readyz lists, `groups` those of the API."""
         self._groups = groups
-        self._store = store
         self._metrics = metrics
         self._version = msgspec.json.format(codec.encode(VERSION), indent=2)
         self._discovery = discovery
@@ -62,7 +60,7 @@ class NonResourcePaths:
         self._ready = self._stopping = False
         self._jwks = msgspec.json.encode(issuer.jwks())
         self._configuration = msgspec.json.encode(issuer.discovery())
-        etcd = Check("etcd", self._store_failure)
+        etcd = Check("etcd", store_failure)
         started = [Check(f"poststarthook/{name}", self._start_failure) for name in hooks]
         self._health = {
             "livez": HealthChecks("/livez", (PING, Check("log", _fine), etcd, *started)),
@@ -73,7 +71,7 @@ class NonResourcePaths:
                     PING,
                     Check("log", _fine),
                     etcd,
-                    Check("etcd-readiness", self._store_failure),
+                    Check("etcd-readiness", store_failure),
                     Check("informer-sync", self._start_failure),
                     *started,
                     Check("shutdown", self._shutdown_failure),
@@ -132,10 +130,6 @@ class NonResourcePaths:
         if request.method not in {"GET", "HEAD"}:
             return respond_error(request, method_not_allowed())
         return Response(200, Headers([("Content-Type", media_type), *extra]), body)
-
-    async def _store_failure(self) -> str:
-        status = self._store.status()
-        return "" if status.healthy else status.reason or "the store is not healthy"
 
     async def _start_failure(self) -> str:
         return "" if self._ready else "not finished"

@@ -11,7 +11,7 @@ import ipaddress
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -20,6 +20,7 @@ from typing import Never
 
 from msgspec.structs import replace
 
+from pinnace.apiserver.component_statuses import CONTROLLER_MANAGER, SCHEDULER
 from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.resource_metrics import ResourceMetrics
@@ -39,11 +40,12 @@ from pinnace.cluster.simulated_node import node_ranges
 from pinnace.cluster.simulator import Simulator
 from pinnace.cluster.this_node import ThisNode, choose, missing_for_containers, this_node
 from pinnace.component.clock import Clock
+from pinnace.component.healthz import Check
 from pinnace.component.http import Handler, UserInfo
 from pinnace.component.http.server import serve
 from pinnace.component.identity import Identity
 from pinnace.component.kubeconfig import Access, tree, write
-from pinnace.component.lifecycle import restarting, running
+from pinnace.component.lifecycle import Health, restarting, running
 from pinnace.component.metrics import Metrics
 from pinnace.controllers.manager import ControllerManager
 from pinnace.store.compaction import compact_regularly
@@ -89,6 +91,7 @@ async def cluster(
             stack.push_async_callback(to_kubelets.close)
             kubelets: dict[str, Handler] = {}
             every_kubelet = InProcessKubelets(kubelets.get, to_kubelets)
+            health = {CONTROLLER_MANAGER: Health(), SCHEDULER: Health()}
             server = api_server(
                 ApiServerConfig(
                     advertise_address=_advertised(config),
@@ -102,6 +105,7 @@ async def cluster(
                 client_ca_pem=pki.authority.certificate_pem.decode(),
                 specials=streaming_handlers(every_kubelet),
                 extensions=(ResourceMetrics(every_kubelet, clock),),
+                components=_components(config, health),
                 metrics=metrics,
             )
             context = certificates.serving(lambda pki: pki.server)
@@ -131,22 +135,33 @@ async def cluster(
                         kubelets.update(node.kubelets)
                         yield
 
-                simulator = partial(_simulator, server.handle, clock, identity, version, kubelets)
                 controllers = partial(_controllers, config, server.handle, clock, pki, store, metrics)
                 async with (
                     running("certificate renewal", certificates.run),
-                    restarting("controllers", controllers, clock),
-                    restarting("simulated nodes", simulator, clock),
+                    restarting("controllers", controllers, clock, health[CONTROLLER_MANAGER]),
+                    restarting(
+                        "simulated nodes",
+                        partial(_simulator, server.handle, clock, identity, version, kubelets),
+                        clock,
+                    ),
                     restarting("node", be_a_node, clock),
                 ):
                     if node.name:
                         on_step(f"node {node.name}")
                     state = ServerState(os.getpid(), url, version, node.name, node.note, _pod_range(config))
-                    async with restarting("scheduler", partial(_scheduler, config, server.handle, clock), clock):
+                    async with restarting(
+                        "scheduler", partial(_scheduler, config, server.handle, clock), clock, health[SCHEDULER]
+                    ):
                         if config.with_controllers and config.with_scheduler:
                             on_step("controllers and scheduler")
                         with announced(paths, state):
                             yield url
+
+
+def _components(config: ClusterConfig, health: Mapping[str, Health]) -> tuple[Check, ...]:
+    """Return how to ask the parts that were asked for: those that are left out hold nothing, though their blocks are there."""
+    wanted = {CONTROLLER_MANAGER: config.with_controllers, SCHEDULER: config.with_scheduler}
+    return tuple(Check(name, part.failure) for name, part in health.items() if wanted[name])
 
 
 def server_url(config: ClusterConfig) -> str:

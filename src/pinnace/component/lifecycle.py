@@ -1,7 +1,7 @@
 """Lifetimes: a component lives exactly as long as an `async with` block.
 
 Invariant: when `running` or `restarting` has exited, no task it started is alive. Nest the blocks in start order and
-shutdown is the reverse. Not here: signals (`signals.py`).
+shutdown is the reverse. A part that is held by `restarting` tells its health, so that others can be told. Not here: signals (`signals.py`).
 """
 
 import asyncio
@@ -34,18 +34,32 @@ async def running(name: str, run: Callable[[], Coroutine[Any, Any, Never]]) -> A
             task.cancel(f"{name}: the block it lived in ended")
 
 
+class Health:
+    """Whether a part of the process is alive now; written by whoever holds it."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self) -> None:
+        self.reason = "not started"
+
+    async def failure(self) -> str:
+        """Return why it is not alive, an empty text when it is: a `healthz.Check` asks so."""
+        return self.reason
+
+
 @asynccontextmanager
 async def restarting(
-    name: str, start: Callable[[], AbstractAsyncContextManager[None]], clock: Clock
+    name: str, start: Callable[[], AbstractAsyncContextManager[None]], clock: Clock, health: Health | None = None
 ) -> AsyncIterator[None]:
     """Hold a part of the process beside the body, and start it anew when it fails: one part's bug must not end the others.
 
-    What `start` gives is entered once for each life, so it builds all its state inside.
+    What `start` gives is entered once for each life, so it builds all its state inside. `health` is kept up to date.
 
     Raises:
         ExceptionGroup: the first start failed, as nothing ran yet that could be kept; or the body did.
     """
     started = asyncio.Event()
+    health = health if health is not None else Health()
 
     async def keep() -> Never:
         pause = RESTART_SECONDS
@@ -53,9 +67,11 @@ async def restarting(
             begin = clock.monotonic()
             try:
                 async with start():
+                    health.reason = ""
                     started.set()
                     await asyncio.Event().wait()
-            except Exception:
+            except Exception as error:
+                health.reason = f"failed and is about to start anew: {_cause(error)}"
                 if not started.is_set():
                     raise
                 if clock.monotonic() - begin >= MAX_RESTART_SECONDS:
@@ -64,6 +80,16 @@ async def restarting(
             await clock.sleep(pause)
             pause = min(2 * pause, MAX_RESTART_SECONDS)
 
-    async with running(name, keep):
-        await started.wait()
-        yield
+    try:
+        async with running(name, keep):
+            await started.wait()
+            yield
+    finally:
+        health.reason = "stopped"
+
+
+def _cause(error: BaseException) -> str:
+    """Name the type of what failed; its text may hold what not everybody is to read."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__

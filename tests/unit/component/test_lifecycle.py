@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pinnace.component.clock import VirtualClock
-from pinnace.component.lifecycle import restarting, running
+from pinnace.component.lifecycle import Health, restarting, running
 from pinnace.component.signals import handle_termination
 
 
@@ -81,6 +81,20 @@ async def test_failed_part_is_started_anew_later_and_later():
         await clock.advance(1.1)
         assert part.lives == 5
     assert part.ends == 5
+
+
+async def test_part_tells_its_health():
+    """Whoever asks hears whether the part is alive, and what kind of failure it has; not the failure's text."""
+    clock, part, health = VirtualClock(), Part(), Health()
+    assert await health.failure() == "not started"
+    async with restarting("x", part.live, clock, health):
+        assert await health.failure() == ""
+        part.broken.set()
+        await clock.advance(0.5)
+        assert await health.failure() == "failed and is about to start anew: OSError"
+        await clock.advance(1)
+        assert await health.failure() == ""
+    assert await health.failure() == "stopped"
 
 
 async def test_part_that_fails_to_restart_is_tried_again():

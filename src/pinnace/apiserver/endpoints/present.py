@@ -4,11 +4,12 @@ An object that is wanted as it is leaves as the bytes the storage keeps; only tr
 apiserver `endpoints/handlers/response.go`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from pinnace.api import codec
 from pinnace.apiserver.endpoints.responses import respond, tree_bytes
 from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.endpoints.table import META, check_include, partial, table
@@ -66,18 +67,32 @@ def list_meta(page: Page[Any]) -> dict[str, Any]:
 
 def present_page(scope: Scope, page: Page[Any]) -> Response:
     """Answer with a page of a list."""
-    output, resource = scope.output, scope.resource
-    if not output.transform:
-        body = list_bytes(resource.kind, resource.api_version, tree_bytes(list_meta(page)), _items(scope, page))
-        return respond(scope.request, body, output, warnings=scope.warnings)
-    objects = [entry.object for entry in page.entries]
+    if not scope.output.transform:
+        return _plain_list(scope, list_meta(page), _items(scope, page))
+    return _transformed_list(scope, list_meta(page), [entry.object for entry in page.entries])
+
+
+def present_objects(scope: Scope, objects: Sequence[Struct]) -> Response:
+    """Answer with a list of objects that are not stored."""
+    if scope.output.transform:
+        return _transformed_list(scope, {}, objects)
+    return _plain_list(scope, {}, map(codec.encode, objects))
+
+
+def _plain_list(scope: Scope, meta: dict[str, Any], items: Iterable[bytes]) -> Response:
+    body = list_bytes(scope.resource.kind, scope.resource.api_version, tree_bytes(meta), items)
+    return respond(scope.request, body, scope.output, warnings=scope.warnings)
+
+
+def _transformed_list(scope: Scope, meta: dict[str, Any], objects: Sequence[Struct]) -> Response:
+    output = scope.output
     if output.transform == "Table":
         include = scope.request.param("includeObject")
         check_include(include)
         tree: Any = table(
             scope.registry,
             objects,
-            list_meta(page),
+            meta,
             now=scope.services.clock.time(),
             include=include,
             version=output.transform_version,
@@ -89,7 +104,7 @@ def present_page(scope: Scope, page: Page[Any]) -> Response:
         tree = {
             "kind": "PartialObjectMetadataList",
             "apiVersion": META + output.transform_version,
-            "metadata": list_meta(page),
+            "metadata": meta,
             # Upstream's list has no items at all where there are none.
             "items": [partial(obj, output.transform_version, scope.registry.strategy) for obj in objects] or None,
         }

@@ -17,7 +17,7 @@ from pinnace.machinery.errors import method_not_allowed, route_not_found
 
 Verb: TypeAlias = Callable[[Scope], Awaitable[Response | Upgrade]]
 # What answers a subresource that is no part of the object, by (resource, subresource), the resource empty for any; and, with the
-# subresource empty, the creation of a kind that is not stored.
+# subresource empty, whatever may be done with a kind that is not stored.
 Specials: TypeAlias = Mapping[tuple[str, str], Verb]
 
 _COLLECTION: dict[str, tuple[str, Verb]] = {
@@ -83,7 +83,7 @@ def find_handler(resource: Resource, info: RequestInfo, method: str, specials: S
         raise method_not_allowed()
     if resource.namespaced and not info.namespace and info.verb in {"create", "deletecollection"}:
         raise method_not_allowed()
-    if info.verb == "create" and not resource.is_stored:
+    if not resource.is_stored:
         special = specials.get((resource.plural, ""))
         if special is None:
             raise method_not_allowed()

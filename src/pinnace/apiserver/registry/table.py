@@ -15,6 +15,7 @@ from pinnace.apiserver.registry.batch import cron_job, job
 from pinnace.apiserver.registry.certificates import certificate_signing_request
 from pinnace.apiserver.registry.coordination import lease
 from pinnace.apiserver.registry.core import (
+    component_status,
     config_map,
     endpoints,
     event,
@@ -63,6 +64,7 @@ from pinnace.apiserver.registry.strategy import Strategy
 from pinnace.apiserver.registry.versions import Version
 
 STRATEGIES: Mapping[tuple[str, str], Strategy[Any]] = {
+    ("", "componentstatuses"): component_status.STRATEGY,
     ("", "configmaps"): config_map.STRATEGY,
     ("", "endpoints"): endpoints.STRATEGY,
     ("", "events"): event.STRATEGY,
