@@ -1,11 +1,13 @@
 """Writes Events about objects, so that people see what a component did and why.
 
-Events that are alike are counted, combined or dropped (`event_correlation.py`); writing never fails the work it tells of. Upstream:
-client-go `tools/record`.
+A recorder says what happened, in the name of one component; a writer writes it, one event after another, and may serve any number of
+recorders. Events that are alike are counted, combined or dropped (`event_correlation.py`); writing never fails the work it tells of, nor
+does anybody wait for it. Upstream: client-go `tools/record`.
 """
 
 import asyncio
 import itertools
+from collections import deque
 from typing import Any, Never
 
 from msgspec import Struct
@@ -29,29 +31,28 @@ WAITING_LIMIT = 1000
 MESSAGE_LIMIT = 1024
 
 
-class EventRecorder:
-    """Records events of one component; `run` writes them, in order, beside the component's work."""
+class EventWriter:
+    """Writes what recorders tell, in order, each event as the one it came from; `run` it beside their work."""
 
-    def __init__(self, client: Client, clock: Clock, *, component: str, host: str = "") -> None:
-        self._client = client
-        self._clock = clock
-        self._source = core_v1.EventSource(component=component, host=host)
+    def __init__(self, clock: Clock, *, waiting_limit: int = WAITING_LIMIT) -> None:
+        """Let so many events wait at most; those that come then are dropped."""
+        self._clock, self._limit = clock, waiting_limit
         self._correlator = EventCorrelator()
-        self._waiting: list[core_v1.Event] = []
+        self._waiting: deque[tuple[Client, core_v1.Event]] = deque()
         # Several events may fall on one instant of a virtual clock, and need names of their own.
         self._order = itertools.count()
         self._hold: Hold | None = None
         self._arrived = asyncio.Event()
 
-    def event(self, obj: Struct, kind: str, reason: str, message: str, *, field_path: str = "") -> None:
-        """Tell that something happened to an object; `kind` is Normal or Warning. Dropped when too many wait."""
-        if len(self._waiting) >= WAITING_LIMIT:
+    def add(self, client: Client, event: core_v1.Event) -> None:
+        """Have an event written by this client, under a name that no other has."""
+        if len(self._waiting) >= self._limit:
             return
-        if len(message) > MESSAGE_LIMIT:
-            message = message[: MESSAGE_LIMIT - 4] + " ..."
-        self._waiting.append(self._make(reference(obj, field_path), kind, reason, message))
+        instant = int(self._clock.time() * 1e9) + next(self._order)
+        metadata = replace(event.metadata, name=f"{event.involved_object.name}.{instant:x}")
+        self._waiting.append((client, replace(event, metadata=metadata)))
         if self._hold is None:
-            self._hold = self._clock.hold("event recorder")
+            self._hold = self._clock.hold("event writer")
         self._arrived.set()
 
     async def run(self) -> Never:
@@ -59,19 +60,50 @@ class EventRecorder:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            batch, self._waiting = self._waiting, []
-            for event in batch:
-                await self._write(event)
-            if not self._waiting and self._hold is not None:
+            while self._waiting:
+                await self._write(*self._waiting.popleft())
+            if self._hold is not None:
                 self._hold.release()
                 self._hold = None
 
+    async def _write(self, client: Client, event: core_v1.Event) -> None:
+        correlated = self._correlator.correlate(event, self._clock.monotonic())
+        if correlated is None:
+            return
+        try:
+            stored = await _store(client, correlated)
+        except (ApiError, HttpError, OSError, TimeoutError) as error:
+            _log.debug("event not written", reason=event.reason, object=event.involved_object.name, error=str(error))
+            return
+        self._correlator.written(correlated, stored)
+
+
+class EventRecorder:
+    """Records events of one component."""
+
+    def __init__(
+        self, client: Client, clock: Clock, *, component: str, host: str = "", writer: EventWriter | None = None
+    ) -> None:
+        """Have events written by `writer`, which somebody runs; without one, `run` writes them."""
+        self._client = client
+        self._clock = clock
+        self._source = core_v1.EventSource(component=component, host=host)
+        self._writer = writer if writer is not None else EventWriter(clock)
+
+    def event(self, obj: Struct, kind: str, reason: str, message: str, *, field_path: str = "") -> None:
+        """Tell that something happened to an object; `kind` is Normal or Warning. Dropped when too many wait."""
+        if len(message) > MESSAGE_LIMIT:
+            message = message[: MESSAGE_LIMIT - 4] + " ..."
+        self._writer.add(self._client, self._make(reference(obj, field_path), kind, reason, message))
+
+    async def run(self) -> Never:
+        """Write the events of a recorder that has no other's writer, for ever."""
+        await self._writer.run()
+
     def _make(self, about: core_v1.ObjectReference, kind: str, reason: str, message: str) -> core_v1.Event:
-        now = self._clock.time()
-        stamp = timestamps.format(now)
-        namespace = about.namespace or "default"
+        stamp = timestamps.format(self._clock.time())
         return core_v1.Event(
-            metadata=ObjectMeta(name=f"{about.name}.{int(now * 1e9) + next(self._order):x}", namespace=namespace),
+            metadata=ObjectMeta(namespace=about.namespace or "default"),
             involved_object=about,
             reason=reason,
             message=message,
@@ -84,29 +116,19 @@ class EventRecorder:
             reporting_instance=self._source.host,
         )
 
-    async def _write(self, event: core_v1.Event) -> None:
-        correlated = self._correlator.correlate(event, self._clock.monotonic())
-        if correlated is None:
-            return
-        try:
-            stored = await self._store(correlated)
-        except (ApiError, HttpError, OSError, TimeoutError) as error:
-            _log.debug("event not written", reason=event.reason, object=event.involved_object.name, error=str(error))
-            return
-        self._correlator.written(correlated, stored)
 
-    async def _store(self, correlated: Correlated) -> core_v1.Event:
-        event = correlated.event
-        if correlated.known is None:
-            return await self._client.create(event)
-        change = {"count": event.count, "lastTimestamp": event.last_timestamp, "message": event.message}
-        metadata = event.metadata
-        try:
-            return await self._client.patch(core_v1.Event, metadata.name, change, namespace=metadata.namespace)
-        except NotFound:
-            # It has expired; the count goes on.
-            fresh = ObjectMeta(name=metadata.name, namespace=metadata.namespace)
-            return await self._client.create(replace(event, metadata=fresh))
+async def _store(client: Client, correlated: Correlated) -> core_v1.Event:
+    event = correlated.event
+    if correlated.known is None:
+        return await client.create(event)
+    change = {"count": event.count, "lastTimestamp": event.last_timestamp, "message": event.message}
+    metadata = event.metadata
+    try:
+        return await client.patch(core_v1.Event, metadata.name, change, namespace=metadata.namespace)
+    except NotFound:
+        # It has expired; the count goes on.
+        fresh = ObjectMeta(name=metadata.name, namespace=metadata.namespace)
+        return await client.create(replace(event, metadata=fresh))
 
 
 def reference(obj: Struct, field_path: str = "") -> core_v1.ObjectReference:

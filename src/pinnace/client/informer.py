@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from pinnace.client.rest import Client, Listing
+from pinnace.client.watch_events import without_managed_fields
 from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError
@@ -221,7 +222,7 @@ class SharedInformer(Generic[T]):
 
     async def _list(self) -> None:
         found: Listing[T] = await self._client.list(self.cls, **self._scope)
-        self._replace(found.items)
+        self._replace(map(without_managed_fields, found.items))
         self._version = found.resource_version
         self._synced.set()
 

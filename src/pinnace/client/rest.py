@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from pinnace.api import codec
 from pinnace.api.resources import Resource, by_type
 from pinnace.client.transport import Transport
+from pinnace.client.watch_events import WatchEvent, events
 from pinnace.component.http import Response
 from pinnace.machinery.errors import ApiError, from_status
 
@@ -41,21 +42,6 @@ class Listing(Struct, Generic[T], frozen=True):
     items: tuple[T, ...]
     resource_version: str
     continue_: str = ""
-
-
-class WatchEvent(Struct, Generic[T], frozen=True):
-    """ADDED, MODIFIED, DELETED or BOOKMARK, with the object."""
-
-    type: str
-    object: T
-
-
-class _WatchLine(Struct):
-    type: str
-    object: msgspec.Raw
-
-
-_LINE = msgspec.json.Decoder(_WatchLine)
 
 
 class Client:
@@ -202,7 +188,7 @@ class Client:
         field_selector: str = "",
         resource_version: str = "",
     ) -> AsyncIterator[AsyncIterator[WatchEvent[T]]]:
-        """Follow what the selectors pick, from a version on; bookmarks included.
+        """Follow what the selectors pick, from a version on; bookmarks included, managedFields left out.
 
         The iterator ends when the server ends the watch.
 
@@ -223,7 +209,7 @@ class Client:
         assert not isinstance(response.body, bytes), "a watch is a stream"
         chunks: Any = response.body
         try:
-            yield _events(cls, chunks)
+            yield events(cls, chunks)
         finally:
             await chunks.aclose()
 
@@ -244,20 +230,6 @@ class Client:
         if response.status >= 400:
             raise _error(response.status, data)
         return data
-
-
-async def _events(cls: type[T], chunks: AsyncIterator[bytes]) -> AsyncIterator[WatchEvent[T]]:
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if not line:
-                continue
-            event = _LINE.decode(line)
-            if event.type == "ERROR":
-                status = msgspec.json.decode(event.object)
-                raise from_status(int(status.get("code") or 500), status)
-            yield WatchEvent(event.type, codec.decode(cls, bytes(event.object)))
 
 
 async def _read(response: Response) -> bytes:

@@ -6,8 +6,11 @@ client-go `util/workqueue`.
 """
 
 import asyncio
+import heapq
+import itertools
+import math
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 from pinnace.component.backoff import Backoff, KeyedBackoff
@@ -19,6 +22,8 @@ K = TypeVar("K", bound=Hashable)
 # Upstream's default limiter: 5 ms doubled up to 1000 s for a key, 10 a second after a burst of 100 for the queue.
 DEFAULT_BACKOFF = Backoff(0.005, 1000.0)
 BUCKET_RATE, BUCKET_BURST = 10.0, 100
+# Seconds by which a timer may ring early, as an event loop counts whole milliseconds.
+_EARLY_SECONDS = 0.001
 # Seconds; upstream's bounds of the histograms of queues.
 _SECONDS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
@@ -83,23 +88,25 @@ class RateLimitingQueue(Generic[K]):
         self,
         name: str,
         clock: Clock,
-        group: asyncio.TaskGroup,
         backoff: Backoff = DEFAULT_BACKOFF,
         *,
         metrics: Metrics | None = None,
     ) -> None:
-        """Make a queue whose delayed keys wait in `group`."""
         self.name = name
         self._metrics = _QueueMetrics(metrics, name) if metrics is not None else None
         self._bucket = TokenBucket(BUCKET_RATE, BUCKET_BURST)
         self._since: dict[K, float] = {}
         self._clock = clock
-        self._group = group
         self._limiter = KeyedBackoff(backoff)
         self._queue: deque[K] = deque()
         self._dirty: dict[K, None] = {}
         self._working: dict[K, None] = {}
+        # Keys that come later, and when; the heap has them in that order, and entries that no longer hold. One timer serves all.
         self._due: dict[K, float] = {}
+        self._later: list[tuple[float, int, K]] = []
+        self._order = itertools.count()
+        self._timer_due = math.inf
+        self._cancel_timer: Callable[[], None] = lambda: None
         self._arrived = asyncio.Event()
         self._hold: Hold | None = None
 
@@ -132,13 +139,8 @@ class RateLimitingQueue(Generic[K]):
         if self._due.get(key, due + 1) <= due:
             return
         self._due[key] = due
-        self._group.create_task(self._add_at(key, due), name=f"{self.name}: {key} in {seconds:.3g} s")
-
-    async def _add_at(self, key: K, due: float) -> None:
-        await self._clock.sleep(due - self._clock.monotonic())
-        if self._due.get(key) == due:
-            del self._due[key]
-            self.add(key)
+        heapq.heappush(self._later, (due, next(self._order), key))
+        self._set_timer()
 
     def add_rate_limited(self, key: K) -> None:
         """Queue a failed key after its back-off."""
@@ -187,9 +189,28 @@ class RateLimitingQueue(Generic[K]):
         self._queue.clear()
         self._dirty.clear()
         self._working.clear()
+        self._later.clear()
+        self._cancel_timer()
         if self._hold is not None:
             self._hold.release()
             self._hold = None
+
+    def _set_timer(self) -> None:
+        """Have the timer ring when the next key is due."""
+        if self._later and self._later[0][0] < self._timer_due:
+            self._cancel_timer()
+            self._timer_due = self._later[0][0]
+            self._cancel_timer = self._clock.call_later(self._timer_due - self._clock.monotonic(), self._add_due)
+
+    def _add_due(self) -> None:
+        now = self._clock.monotonic()
+        while self._later and self._later[0][0] <= now + _EARLY_SECONDS:
+            due, _, key = heapq.heappop(self._later)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.add(key)
+        self._timer_due = math.inf
+        self._set_timer()
 
     def _append(self, key: K) -> None:
         self._queue.append(key)

@@ -7,16 +7,17 @@ so that thousands that return at once do not drown the API server. Invariant: a 
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Never
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pinnace.api import core_v1
-from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.client import Client, EventWriter, InformerFactory, InProcessTransport
 from pinnace.cluster.simulated_node import (
     SIMULATED_LABEL,
     STAGES_ANNOTATION,
@@ -37,6 +38,12 @@ from pinnace.kubelet.sources import SharedSources
 
 # Agents that may be on their way to be ready at a time, and seconds after which nothing is waited for that others bring about.
 STARTS_AT_ONCE, _START_LIMIT_SECONDS = 32, 5.0
+# Seconds between moments at which agents renew leases: often enough that few do it together, so that nobody waits for them, and rarely
+# enough that those who do share a commit, which costs as much as a renewal.
+_BEAT_SECONDS = 0.1
+# Who writes the agents' events: so few at a time that the nodes' being there goes before what is told of it. Of each, the events that may
+# wait: together all that ten thousand nodes have to say when they come at once.
+_EVENT_WRITERS, _EVENTS_LIMIT = 2, 25_000
 # Seconds before an agent that failed is started anew.
 _RESTART_SECONDS = 10.0
 _WATCHER = UserInfo("system:kube-controller-manager", groups=("system:authenticated",))
@@ -96,6 +103,8 @@ class Simulator:
         self._sources: SharedSources | None = None
         self._machines: dict[str, _Machine] = {}
         self._addresses = NodeAddresses()
+        self._writers = [EventWriter(clock, waiting_limit=_EVENTS_LIMIT) for _ in range(_EVENT_WRITERS)]
+        self._next_writer = itertools.cycle(self._writers)
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
         self._group: asyncio.TaskGroup | None = None
 
@@ -103,6 +112,8 @@ class Simulator:
         """Simulate for ever."""
         async with asyncio.TaskGroup() as group:
             self._group = group
+            for number, writer in enumerate(self._writers):
+                group.create_task(writer.run(), name=f"events of simulated nodes {number}")
             await self._informers.run()
         raise AssertionError("informers run until they are cancelled")
 
@@ -146,9 +157,6 @@ class Simulator:
         if former is not None:
             await asyncio.wait([former])
         async with SimulatedRuntime(self._clock, self._random, _simulation(machine.node)) as runtime:
-            # A node that is ready from its first word on costs half the writes of one that becomes so.
-            if await self._in_time(machine.has_range):
-                await runtime.set_pod_cidr(machine.node.spec.pod_cidr)
             while True:
                 await machine.power.wait_on()
                 try:
@@ -176,20 +184,29 @@ class Simulator:
             version=self._version,
             relist_seconds=0,
             sync_seconds=0,
+            beat_seconds=_BEAT_SECONDS,
         )
         identity, host = Identity(self._random), runtime.host(client)
-        kubelet = Kubelet(config, client, self._clock, identity, runtime, host=host, sources=sources.of(name))
-        await self._starts.acquire()
-        async with running(f"kubelet of {name}", kubelet.run):
-            self._kubelets[name] = kubelet.handle
-            try:
-                try:
-                    await self._in_time(kubelet.ready)
-                finally:
-                    self._starts.release()
-                yield
-            finally:
-                self._kubelets.pop(name, None)
+        kubelet = Kubelet(
+            config,
+            client,
+            self._clock,
+            identity,
+            runtime,
+            host=host,
+            sources=sources.of(name),
+            event_writer=next(self._next_writer),
+        )
+        async with AsyncExitStack() as stack:
+            async with self._starts:
+                # A node that is ready from its first word on costs half the writes of one that becomes so.
+                if await self._in_time(machine.has_range):
+                    await runtime.set_pod_cidr(machine.node.spec.pod_cidr)
+                await stack.enter_async_context(running(f"kubelet of {name}", kubelet.run))
+                self._kubelets[name] = kubelet.handle
+                stack.callback(self._kubelets.pop, name, None)
+                await self._in_time(kubelet.ready)
+            yield
 
     async def _in_time(self, event: asyncio.Event) -> bool:
         """Wait for what controllers bring about; tell whether they did, for without them nobody is to wait for ever."""

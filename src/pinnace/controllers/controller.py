@@ -101,7 +101,7 @@ class Controller(ABC):
         try:
             async with asyncio.TaskGroup() as group:
                 queue = self._queue = RateLimitingQueue(
-                    self.label, self.clock, group, self.backoff, metrics=self.informers.metrics
+                    self.label, self.clock, self.backoff, metrics=self.informers.metrics
                 )
                 group.create_task(self.recorder.run(), name=f"{self.label} events")
                 for number in range(self.workers):

@@ -51,7 +51,7 @@ class _Health(Struct):
 
 
 class NodeLifecycleController(Controller):
-    """Reconciles Nodes, each every few seconds."""
+    """Reconciles Nodes when they change, and every few seconds those that are silent or not ready."""
 
     name = "node-controller"
     component = "node-controller"
@@ -65,7 +65,8 @@ class NodeLifecycleController(Controller):
         self._pods = informers.informer(core_v1.Pod)
         pod_rules.add_node_index(self._pods.cache)
         self._pods.add_handler(self._pod_added, self._pod_updated)
-        self._leases = informers.informer(coordination_v1.Lease, LEASES)
+        # All leases, not the nodes' alone: others follow them, too, and a watch more would have each renewal told and read twice.
+        self._leases = informers.informer(coordination_v1.Lease)
         self._leases.add_handler(self._renewed, lambda _, new: self._renewed(new))
         self._nodes.add_handler(self._registered, lambda _, new: self._changed(new), self._removed)
 
@@ -103,6 +104,8 @@ class NodeLifecycleController(Controller):
 
         Any other time than the last is a sign of life; one of a clock that was set back, too.
         """
+        if lease.metadata.namespace != LEASES:
+            return
         health, renewal = self._health.get(lease.metadata.name), lease.spec.renew_time or ""
         if health is not None and health.renewal != renewal:
             health.heard, health.renewal = self.clock.monotonic(), renewal
@@ -119,6 +122,16 @@ class NodeLifecycleController(Controller):
     def _pod_updated(self, old: core_v1.Pod, new: core_v1.Pod) -> None:
         if old.spec.node_name != new.spec.node_name:
             self._pod_added(new)
+
+    async def run_beside(self) -> None:
+        await self.every(MONITOR_PERIOD_SECONDS, self._monitor)
+
+    async def _monitor(self) -> None:
+        """Look at every node; those that nothing is to be done about, nearly all, cost no more than the look."""
+        for node in self._nodes.cache.list():
+            silent_for, limit = self._listen(node)
+            if silent_for > limit or not _is_ready(node):
+                self.enqueue(node)
 
     async def reconcile(self, key: str) -> float | None:
         node = self._nodes.cache.get(key)
@@ -213,8 +226,8 @@ class NodeLifecycleController(Controller):
         status = replace(node.status, conditions=(*kept, *by_type.values()))
         return await self.client.update(replace(node, status=status), subresource="status")
 
-    async def _taint(self, node: core_v1.Node) -> float:
-        """Make the taints of these keys those that the conditions ask for; return when to look again."""
+    async def _taint(self, node: core_v1.Node) -> float | None:
+        """Make the taints of these keys those that the conditions ask for; return when to look again, if before the monitor does."""
         wanted, again = self._wanted(node)
         present = {
             (taint.key, taint.effect): None
@@ -236,8 +249,8 @@ class NodeLifecycleController(Controller):
         await self.client.patch(core_v1.Node, node.metadata.name, patch, type=PatchType.MERGE)
         return again
 
-    def _wanted(self, node: core_v1.Node) -> tuple[dict[tuple[str, str], None], float]:
-        """Return the taints that a node is to have, and when to look again; may take its zone's next turn."""
+    def _wanted(self, node: core_v1.Node) -> tuple[dict[tuple[str, str], None], float | None]:
+        """Return the taints that a node is to have, and when its zone's next turn may come; may take that turn."""
         wanted: dict[tuple[str, str], None] = {}
         for condition in node.status.conditions:
             taint = _TAINTS.get(condition.type, {}).get(condition.status)
@@ -250,15 +263,15 @@ class NodeLifecycleController(Controller):
             # Nothing is known yet: the taint that every node is created with stays.
             wanted[f"{_PREFIX}not-ready", "NoSchedule"] = None
         evicting = _EVICTING.get(ready.status) if ready is not None else None
-        again = MONITOR_PERIOD_SECONDS
+        again = None
         if evicting is not None and not self._zones.all_disrupted:
             present = [taint.key for taint in node.spec.taints if taint.effect == "NoExecute"]
             has_one = any(taint in present for taint in _EVICTING.values())
             wait = 0.0 if has_one else self._zones.wait_seconds(node, self.clock.monotonic())
             if wait == 0.0:
                 wanted[evicting, "NoExecute"] = None
-            elif wait is not None:
-                again = min(again, wait)
+            else:
+                again = wait
         return wanted, again
 
 

@@ -5,6 +5,7 @@ have all of them written. Upstream: pkg/controller/ttl.
 """
 
 from contextlib import suppress
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -39,6 +40,8 @@ class TTLController(Controller):
 
     name = "ttl-controller"
     component = "ttl-controller"
+    # What it tells can wait, and while thousands of nodes come, who waited is told once instead of at every band.
+    workers: ClassVar[int] = 1
 
     def __init__(self, client: Client, informers: InformerFactory, clock: Clock) -> None:
         super().__init__(client, informers, clock)

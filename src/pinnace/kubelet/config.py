@@ -31,5 +31,7 @@ class KubeletConfig(Struct, frozen=True, kw_only=True):
     relist_seconds: float = 1.0
     # Seconds until a pod with which all is well is looked at again; zero for never.
     sync_seconds: float = 60.0
+    # Seconds that the agent's waking times are multiples of, so that agents of one process write together; zero for whenever.
+    beat_seconds: float = 0.0
     container_log_max_bytes: int = 10 * 1024 * 1024
     container_log_max_files: int = 5

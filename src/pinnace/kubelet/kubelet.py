@@ -5,11 +5,12 @@ runtime has and the API server has not are ended. Upstream: kubelet `kubelet.go`
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Never
 
 from pinnace.api import core_v1
-from pinnace.client import Client, EventRecorder
+from pinnace.client import Client, EventRecorder, EventWriter
 from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError, Request, Response, Upgrade
 from pinnace.component.identity import Identity
@@ -66,8 +67,12 @@ class Kubelet:
         sources: Sources | None = None,
         on_pod_cidr: Callable[[str], None] | None = None,
         authorize: Authorize | None = None,
+        event_writer: EventWriter | None = None,
     ) -> None:
-        """Make the agent of one node; without `host` it is this machine, without `sources` the agent watches by itself."""
+        """Make the agent of one node.
+
+        Without `host` it is this machine, without `sources` the agent watches by itself, and without `event_writer` it writes its events itself.
+        """
         source = ClientSource(client)
         self._watched = WatchedSource(client, clock)
         self._watched.on_change = self._poke
@@ -82,7 +87,8 @@ class Kubelet:
             )
         self._config, self._clock, self._runtime = config, clock, runtime
         self._on_pod_cidr, self._pod_cidr = on_pod_cidr, ""
-        self._events = EventRecorder(client, clock, component="kubelet", host=config.node_name)
+        self._writes_events = event_writer is None
+        self._events = EventRecorder(client, clock, component="kubelet", host=config.node_name, writer=event_writer)
         self._status = NodeStatus(config, client, clock, runtime, runtime, host.machine, self._events)
         self._sources = sources if sources is not None else OwnSources(client, clock, config.node_name)
         self._pleg = Pleg(runtime, clock, config.relist_seconds)
@@ -150,7 +156,8 @@ class Kubelet:
             self._statuses.carry_in(group)
             if self._host.upkeep:
                 self._watched.carry_in(group)
-            group.create_task(self._events.run(), name="kubelet events")
+            if self._writes_events:
+                group.create_task(self._events.run(), name="kubelet events")
             await self._status.register(self._sources.node())
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
             group.create_task(self._lease(), name="kubelet lease")
@@ -193,7 +200,7 @@ class Kubelet:
             if not self._network_reason():
                 if not said:
                     self.ready.set()
-                await self._clock.sleep(self._clock.jittered(UPDATE_SECONDS, HEARTBEAT_JITTER))
+                await self._clock.sleep(self._until_beat(UPDATE_SECONDS))
             elif await self._wait_node_changed(pause):
                 pause = _FAST_SECONDS
             else:
@@ -224,7 +231,15 @@ class Kubelet:
                 said = ""
             except (ApiError, HttpError) as error:
                 said = _warn_once("lease not renewed", error, said)
-            await self._clock.sleep(self._clock.jittered(RENEW_SECONDS, HEARTBEAT_JITTER))
+            await self._clock.sleep(self._until_beat(RENEW_SECONDS))
+
+    def _until_beat(self, seconds: float) -> float:
+        """Return about so many seconds, up to the next beat that the agents of this process have in common."""
+        wait, beat = self._clock.jittered(seconds, HEARTBEAT_JITTER), self._config.beat_seconds
+        if not beat:
+            return wait
+        now = self._clock.monotonic()
+        return math.ceil((now + wait) / beat) * beat - now
 
     def _network_reason(self) -> str:
         health = self._status.health

@@ -153,10 +153,8 @@ class NodeStatus:
         self.node = found
         labels = _missing(found.metadata.labels, self._labels())
         annotations = _missing(found.metadata.annotations, self._annotations())
-        if labels or annotations:
-            patch = {"metadata": {"labels": labels, "annotations": annotations}}
-            self.node = await self._client.patch(core_v1.Node, self._config.node_name, patch)
-        await self._write(await self._status(self.node))
+        metadata = {key: value for key, value in (("labels", labels), ("annotations", annotations)) if value}
+        await self._write(await self._status(self.node), metadata)
 
     async def update(self, seen: core_v1.Node | None) -> core_v1.Node:
         """Look at the machine and write its status where it changed; returns the node as stored.
@@ -210,10 +208,15 @@ class NodeStatus:
             renew_time=timestamps.format_micro(self._clock.time()),
         )
 
-    async def _write(self, status: core_v1.NodeStatus) -> None:
-        """Store what differs from the status last seen; whoever else writes to the node keeps what it wrote."""
+    async def _write(self, status: core_v1.NodeStatus, metadata: Mapping[str, Any] | None = None) -> None:
+        """Store what differs from the status last seen, and what is missing of the metadata, which the path of the status takes, too.
+
+        Whoever else writes to the node keeps what it wrote.
+        """
         assert self.node is not None
-        patch = {"status": _difference(self.node.status, status)}
+        patch: dict[str, Any] = {"status": _difference(self.node.status, status)}
+        if metadata:
+            patch["metadata"] = metadata
         name, kind = self._config.node_name, PatchType.STRATEGIC
         self.node = await self._client.patch(core_v1.Node, name, patch, type=kind, subresource="status")
         self._reported = self._clock.monotonic()

@@ -55,9 +55,10 @@ class Pleg:
 
     async def run(self) -> Never:
         """Follow the runtime for ever."""
+        if not self._period:
+            await self._follow()
         async with asyncio.TaskGroup() as group:
-            if self._period:
-                group.create_task(self._relist_regularly(), name="pleg relist")
+            group.create_task(self._relist_regularly(), name="pleg relist")
             group.create_task(self._follow(), name="pleg events")
         raise AssertionError("following does not end")
 
@@ -68,7 +69,7 @@ class Pleg:
             except RuntimeFailure as error:
                 _log.warning("container runtime does not answer", error=str(error))
 
-    async def _follow(self) -> None:
+    async def _follow(self) -> Never:
         while True:
             try:
                 async for uid in self._runtime.changes():

@@ -56,27 +56,19 @@ class Change:
 
 
 class WatchEvent:
-    """An event as it is sent; the line is encoded when first asked for, then shared."""
+    """An event as it is sent; what goes out is written when first asked for, then shared."""
 
-    __slots__ = ("_line", "_sent", "entry", "type")
+    __slots__ = ("_sent", "entry", "type")
 
     def __init__(self, kind: EventType, entry: Entry[Any]) -> None:
         self.type = kind
         self.entry = entry
-        self._line: bytes | None = None
         self._sent: bytes | None = None
 
-    @property
-    def line(self) -> bytes:
-        """The event as JSON and a newline."""
-        if self._line is None:
-            self._line = self.line_of(self.entry.body)
-        return self._line
-
     def sent_as(self, write: Callable[[bytes], bytes]) -> bytes:
-        """Return the line as it goes out; `write`, the same for all who ask, is done once."""
+        """Return the event as JSON and a newline, as it goes out; `write`, the same for all who ask, is done once."""
         if self._sent is None:
-            self._sent = write(self.line)
+            self._sent = write(self.line_of(self.entry.body))
         return self._sent
 
     def line_of(self, body: bytes) -> bytes:
