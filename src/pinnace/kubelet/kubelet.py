@@ -151,7 +151,6 @@ class Kubelet:
     async def run(self) -> Never:
         """Be a node until cancelled."""
         async with asyncio.TaskGroup() as group:
-            self._server.carry_in(group)
             self._prober.carry_in(group)
             self._statuses.carry_in(group)
             if self._host.upkeep:

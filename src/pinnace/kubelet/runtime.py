@@ -329,7 +329,7 @@ class Streams(Protocol):
 
     @abstractmethod
     async def forward(self, sandbox_id: str, port: int, stream: DuplexStream) -> None:
-        """Carry one connection to a port of a pod until either side ends.
+        """Carry one connection to a port of a pod until the port's side has ended.
 
         Raises:
             PortForwardFailed: the port cannot be reached.

@@ -3,7 +3,6 @@
 `authorize` says who may ask, before any path is looked at. Upstream: kubelet `server/server.go`.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import unquote
@@ -11,16 +10,13 @@ from urllib.parse import unquote
 from pinnace.api import codec, core_v1
 from pinnace.component.clock import Clock
 from pinnace.component.http import Headers, Request, Response, Upgrade
-from pinnace.component.http.duplex import duplex_pair
 from pinnace.component.http.message import DuplexStream
 from pinnace.component.http.streams import (
     CommandStreams,
-    PortForwardFailed,
     parse_options,
     serve_port_forward,
     serve_remote_command,
 )
-from pinnace.component.logging import get_logger
 from pinnace.kubelet import logs
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_containers import find
@@ -32,7 +28,6 @@ from pinnace.machinery import timestamps
 _TEXT = Headers([("Content-Type", "text/plain; charset=utf-8")])
 _PROMETHEUS = Headers([("Content-Type", "text/plain; version=0.0.4; charset=utf-8")])
 _JSON = Headers([("Content-Type", "application/json")])
-_log = get_logger("kubelet-server")
 
 
 class KubeletServer:
@@ -51,11 +46,6 @@ class KubeletServer:
         self._clock, self._streams, self._files = clock, streams, files
         self._pleg, self._pods = pleg, pods
         self._stats, self._authorize = stats, authorize
-        self._group: asyncio.TaskGroup | None = None
-
-    def carry_in(self, group: asyncio.TaskGroup) -> None:
-        """Let forwarded connections live in the agent's own group."""
-        self._group = group
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer one request."""
@@ -168,14 +158,10 @@ class KubeletServer:
         if pod is None or sandbox is None:
             return _text(404, f'pod "{name}" not found')
 
-        async def connect(port: int) -> DuplexStream:
-            if self._group is None:
-                raise PortForwardFailed("the node agent does not run yet")
-            ours, theirs = duplex_pair()
-            self._group.create_task(_carry(self._streams, sandbox.id, port, theirs), name=f"port {port}")
-            return ours
+        async def forward(port: int, stream: DuplexStream) -> None:
+            await self._streams.forward(sandbox.id, port, stream)
 
-        return await serve_port_forward(request, f"pod {name}, uid {pod.metadata.uid}", connect)
+        return await serve_port_forward(request, f"pod {name}, uid {pod.metadata.uid}", forward)
 
     def _running(self, namespace: str, name: str, container: str) -> Instance | Response:
         pod = self._pod(namespace, name)
@@ -193,15 +179,6 @@ class KubeletServer:
             if (pod.metadata.namespace, pod.metadata.name) == (namespace, name):
                 return pod
         return None
-
-
-async def _carry(streams: Streams, sandbox_id: str, port: int, stream: DuplexStream) -> None:
-    try:
-        await streams.forward(sandbox_id, port, stream)
-    except PortForwardFailed as error:
-        _log.warning("port not forwarded", port=port, error=str(error))
-    finally:
-        await stream.close()
 
 
 def _no_log(pod: core_v1.Pod, container: str, *, previous: bool) -> str:

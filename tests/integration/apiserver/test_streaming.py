@@ -20,7 +20,7 @@ from pinnace.apiserver.streaming import HttpsKubelets, InProcessKubelets, stream
 from pinnace.component.clock import RealClock
 from pinnace.component.http import Headers, Request, Response, UpgradeRefused
 from pinnace.component.http.client import HttpClient
-from pinnace.component.http.duplex import SocketStream
+from pinnace.component.http.duplex import SocketStream, copy_until_answered
 from pinnace.component.http.server import serve
 from pinnace.component.http.spdy import SpdyConnection
 from pinnace.component.http.streams import parse_options, serve_port_forward, serve_remote_command
@@ -65,7 +65,7 @@ class Kubelet:
                     options if isinstance(options, Response) else await serve_remote_command(request, options, self.cat)
                 )
             case "portForward":
-                return await serve_port_forward(request, "pod a, uid u", self.connect)
+                return await serve_port_forward(request, "pod a, uid u", self.forward)
             case "containerLogs":
                 return self.log(request)
             case "redirect":
@@ -80,9 +80,9 @@ class Kubelet:
             self.ended.set()
         return 7
 
-    async def connect(self, port):
-        _, stream = await asyncio.get_running_loop().create_connection(SocketStream, "127.0.0.1", port)
-        return stream
+    async def forward(self, port, stream):
+        _, answering = await asyncio.get_running_loop().create_connection(SocketStream, "127.0.0.1", port)
+        await copy_until_answered(stream, answering)
 
     def log(self, request):
         if request.param("previous"):

@@ -191,20 +191,36 @@ def duplex_pair() -> tuple[DuplexStream, DuplexStream]:
 
 async def copy_both_ways(one: DuplexStream, two: DuplexStream) -> None:
     """Carry bytes between two streams until either is finished, then close both."""
-
-    async def copy(source: DuplexStream, sink: DuplexStream) -> None:
-        try:
-            while data := await source.read():
-                await sink.write(data)
-            await sink.write_eof()
-        except ConnectionError:
-            await source.close()
-            await sink.close()
-
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(copy(one, two), name="tunnel to the server")
-            group.create_task(copy(two, one), name="tunnel to the client")
+            group.create_task(_copy(one, two), name="tunnel to the server")
+            group.create_task(_copy(two, one), name="tunnel to the client")
     finally:
         await one.close()
         await two.close()
+
+
+async def copy_until_answered(asking: DuplexStream, answering: DuplexStream) -> None:
+    """Carry bytes between two streams until the answering side has ended, then close that one.
+
+    The asking side may stay open: older kubectls keep theirs so until they are told that all is over, and waiting for both would be
+    for ever.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            upwards = group.create_task(_copy(asking, answering), name="to the answering side")
+            await _copy(answering, asking)
+            upwards.cancel()
+    finally:
+        await answering.close()
+
+
+async def _copy(source: DuplexStream, sink: DuplexStream) -> None:
+    """Carry bytes one way; the end of one side ends the other, and a side that is gone ends both."""
+    try:
+        while data := await source.read():
+            await sink.write(data)
+        await sink.write_eof()
+    except ConnectionError:
+        await source.close()
+        await sink.close()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pinnace.component.http import Headers
 from pinnace.component.http.client import HttpClient
-from pinnace.component.http.duplex import copy_both_ways
+from pinnace.component.http.duplex import copy_until_answered
 from pinnace.component.http.errors import HttpError
 from pinnace.component.http.message import DuplexStream
 from pinnace.component.http.spdy import SpdyConnection, SpdyStream
@@ -124,7 +124,7 @@ async def _all(source: SpdyStream) -> bytes:
 
 
 async def carry_port(url: str, port: int, ours: DuplexStream) -> None:
-    """Carry one connection to a port of a pod until either side ends.
+    """Carry one connection to a port of a pod until the port's side has ended.
 
     Raises:
         PortForwardFailed: the port cannot be reached; the text is the runtime's.
@@ -135,9 +135,11 @@ async def carry_port(url: str, port: int, ours: DuplexStream) -> None:
             errors = await connection.open(Headers([("streamType", "error"), *fields]))
             await errors.write_eof()
             data = await connection.open(Headers([("streamType", "data"), *fields]))
-            await copy_both_ways(data, ours)
+            await copy_until_answered(ours, data)
             told = await _all(errors)
     except (HttpError, OSError, ExceptionGroup) as error:
         raise PortForwardFailed(str(error)) from error
     if told:
-        raise PortForwardFailed(told.decode(errors="replace"))
+        # The runtime's text begins with its own name of the pod, which is the sandbox's; whoever asked knows the pod's.
+        text = told.decode(errors="replace")
+        raise PortForwardFailed(text.partition(", uid : ")[2] or text)

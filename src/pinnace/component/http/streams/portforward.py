@@ -1,8 +1,8 @@
 """Port-forward, server side: TCP connections to a pod over SPDY/3.1, bare or inside a WebSocket, or over WebSocket channels.
 
 Over SPDY each connection is a pair of streams with the same `requestID`: one for data, one for the text of an error. The caller gives
-a function that connects to a port. Upstream: k8s.io/kubelet `pkg/cri/streaming/portforward`, KEP-4006 (the tunnel).
-Invariant: a connection that fails closes its own pair of streams and no other.
+a function that carries one connection to its end. Upstream: k8s.io/kubelet `pkg/cri/streaming/portforward`, KEP-4006 (the tunnel).
+Invariant: a connection that fails tells why on its own pair of streams, closes these and no other.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import base64
 import binascii
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from pinnace.component.http import websocket
@@ -29,20 +30,20 @@ _log = get_logger("port-forward")
 
 
 class PortForwardFailed(Exception):
-    """Raised by `connect` when a port cannot be reached; the text is shown to the user."""
+    """Raised by `forward` when a port cannot be reached; the text is shown to the user."""
 
 
-# Connects to a port of the pod.
-Connect: TypeAlias = Callable[[int], Awaitable[DuplexStream]]
+# Carries one connection to a port of the pod until the port's side has ended; raises PortForwardFailed when it cannot be reached.
+Forward: TypeAlias = Callable[[int, DuplexStream], Awaitable[None]]
 
 
-async def serve_port_forward(request: Request, target: str, connect: Connect) -> Response | Upgrade:
-    """Answer a port-forward request: an upgrade that calls `connect` for each connection, or a refusal.
+async def serve_port_forward(request: Request, target: str, forward: Forward) -> Response | Upgrade:
+    """Answer a port-forward request: an upgrade that calls `forward` for each connection, or a refusal.
 
     `target` is how error texts name the pod: `pod <name>, uid <uid>`.
     """
     if websocket.is_websocket(request):
-        return _over_websocket(request, target, connect)
+        return _over_websocket(request, target, forward)
     if not is_spdy(request):
         return _text(400, "Upgrade request required")
     accepted = negotiate_spdy(request, (SPDY_PROTOCOL,))
@@ -50,12 +51,12 @@ async def serve_port_forward(request: Request, target: str, connect: Connect) ->
         return accepted
 
     async def run(stream: DuplexStream) -> None:
-        await _run_spdy(stream, target, connect)
+        await _run_spdy(stream, target, forward)
 
     return Upgrade(accepted, run)
 
 
-def _over_websocket(request: Request, target: str, connect: Connect) -> Response | Upgrade:
+def _over_websocket(request: Request, target: str, forward: Forward) -> Response | Upgrade:
     handshake = websocket.accept(request, (TUNNEL_PROTOCOL, *_CHANNEL_PROTOCOLS))
     if isinstance(handshake, Response):
         return handshake
@@ -63,7 +64,7 @@ def _over_websocket(request: Request, target: str, connect: Connect) -> Response
 
         async def tunnel(stream: DuplexStream) -> None:
             inner = websocket.WebSocketStream(websocket.WebSocket(stream), stream)
-            await _run_spdy(inner, target, connect)
+            await _run_spdy(inner, target, forward)
 
         return Upgrade(handshake.headers, tunnel)
     try:
@@ -75,7 +76,7 @@ def _over_websocket(request: Request, target: str, connect: Connect) -> Response
 
     async def channels(stream: DuplexStream) -> None:
         text = handshake.protocol == _BASE64_PROTOCOL
-        await _Channels(websocket.WebSocket(stream), stream, ports, text=text).run(target, connect)
+        await _Channels(websocket.WebSocket(stream), stream, ports, text=text).run(target, forward)
 
     return Upgrade(handshake.headers, channels)
 
@@ -96,42 +97,70 @@ def parse_ports(texts: Sequence[str]) -> list[int]:
     return ports
 
 
-async def _run_spdy(stream: DuplexStream, target: str, connect: Connect) -> None:
+async def _run_spdy(stream: DuplexStream, target: str, forward: Forward) -> None:
     connection = SpdyConnection(stream, server=True)
-    waiting: dict[str, tuple[SpdyStream, asyncio.TimerHandle]] = {}
+    halves = _Halves()
+    forwards: set[asyncio.Task[None]] = set()
     try:
         async with asyncio.TaskGroup() as group:
             frames = group.create_task(take_frames(connection), name="SPDY frames")
             while (opened := await connection.accept()) is not None:
-                fault = _fault(opened.headers)
-                if fault:
-                    _log.info("port-forward stream refused", reason=fault)
-                    await opened.close()
-                    continue
-                request_id = opened.headers.get("requestID") or _implied_id(opened)
-                partner = waiting.pop(request_id, None)
-                if partner is None:
-                    # A stream whose other half never comes is given up; what it holds is bounded by the connection.
-                    timer = asyncio.get_running_loop().call_later(
-                        STREAM_CREATION_SECONDS, waiting.pop, request_id, None
-                    )
-                    waiting[request_id] = (opened, timer)
-                    continue
-                partner[1].cancel()
-                pair = {one.headers.get("streamType"): one for one in (opened, partner[0])}
-                if pair.keys() != {"data", "error"}:
-                    _log.info("port-forward streams do not make a pair", request_id=request_id)
-                    await opened.close()
-                    await partner[0].close()
-                    continue
-                group.create_task(
-                    _forward(pair["data"], pair["error"], target, connect), name="port-forward connection"
-                )
-            frames.cancel()
+                pair = await halves.join(opened)
+                if pair is not None:
+                    task = group.create_task(_forward(pair, target, forward), name="port-forward connection")
+                    forwards.add(task)
+                    task.add_done_callback(forwards.discard)
+            # Whoever asked is gone, and a port may go on for ever.
+            for task in (frames, *forwards):
+                task.cancel()
     finally:
-        for _, timer in waiting.values():
-            timer.cancel()
+        halves.forget()
         await connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two streams of one connection."""
+
+    port: int
+    data: SpdyStream
+    error: SpdyStream
+
+
+class _Halves:
+    """The streams whose other half has not come yet; one that never gets it is given up."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[SpdyStream, asyncio.TimerHandle]] = {}
+
+    async def join(self, opened: SpdyStream) -> _Pair | None:
+        """Return the pair that a new stream completes; one that fits nothing is closed."""
+        fault = _fault(opened.headers)
+        if fault:
+            _log.info("port-forward stream refused", reason=fault)
+            await opened.close()
+            return None
+        request_id = opened.headers.get("requestID") or _implied_id(opened)
+        found = self._waiting.pop(request_id, None)
+        if found is None:
+            # What waits here is bounded by how many streams a connection may have.
+            timer = asyncio.get_running_loop().call_later(STREAM_CREATION_SECONDS, self._waiting.pop, request_id, None)
+            self._waiting[request_id] = (opened, timer)
+            return None
+        partner, timer = found
+        timer.cancel()
+        pair = {one.headers.get("streamType"): one for one in (opened, partner)}
+        if pair.keys() != {"data", "error"}:
+            _log.info("port-forward streams do not make a pair", request_id=request_id)
+            await opened.close()
+            await partner.close()
+            return None
+        return _Pair(int(pair["data"].headers.get("port")), pair["data"], pair["error"])
+
+    def forget(self) -> None:
+        """Stop the timers."""
+        for _, timer in self._waiting.values():
+            timer.cancel()
 
 
 def _fault(headers: Headers) -> str:
@@ -153,53 +182,23 @@ def _implied_id(stream: SpdyStream) -> str:
     return str(stream.id if stream.headers.get("streamType") == "error" else stream.id - 2)
 
 
-async def _forward(data: SpdyStream, error: SpdyStream, target: str, connect: Connect) -> None:
-    port = int(data.headers.get("port"))
+async def _forward(pair: _Pair, target: str, forward: Forward) -> None:
     try:
-        await _carry(data, port, connect)
+        await forward(pair.port, pair.data)
     except PortForwardFailed as failure:
         # A client that is gone needs no text.
         with contextlib.suppress(ConnectionError):
-            await error.write(f"error forwarding port {port} to {target}: {failure}".encode())
+            await pair.error.write(_text_of(failure, pair.port, target))
     finally:
         with contextlib.suppress(ConnectionError):
-            await error.write_eof()
-            await data.write_eof()
-        data.drop()
+            await pair.error.write_eof()
+            await pair.data.write_eof()
+        pair.data.drop()
 
 
-async def _carry(data: DuplexStream, port: int, connect: Connect) -> None:
-    """Connect and carry bytes until the port's side has ended.
-
-    Older kubectls keep their side open until they are told that all is over, so that waiting for both would be for ever.
-
-    Raises:
-        PortForwardFailed: the port cannot be reached.
-    """
-    try:
-        remote = await connect(port)
-    except PortForwardFailed:
-        raise
-    except OSError as failure:
-        raise PortForwardFailed(failure.strerror or str(failure)) from failure
-    try:
-        async with asyncio.TaskGroup() as group:
-            upwards = group.create_task(_copy(data, remote), name="to the port")
-            await _copy(remote, data)
-            upwards.cancel()
-    finally:
-        await remote.close()
-
-
-async def _copy(source: DuplexStream, sink: DuplexStream) -> None:
-    """Carry bytes one way; the end of one side ends the other, and a side that is gone ends both."""
-    try:
-        while data := await source.read():
-            await sink.write(data)
-        await sink.write_eof()
-    except ConnectionError:
-        await source.close()
-        await sink.close()
+def _text_of(failure: PortForwardFailed, port: int, target: str) -> bytes:
+    _log.info("port not forwarded", port=port, target=target, reason=str(failure))
+    return f"error forwarding port {port} to {target}: {failure}".encode()
 
 
 class _Channels:
@@ -212,25 +211,24 @@ class _Channels:
         self._text = text
         self._pipes = [duplex_pair() for _ in ports]
 
-    async def run(self, target: str, connect: Connect) -> None:
+    async def run(self, target: str, forward: Forward) -> None:
         try:
             for index, port in enumerate(self._ports):
                 for channel in (2 * index, 2 * index + 1):
                     await self._send(channel, port.to_bytes(2, "little"))
             async with asyncio.TaskGroup() as group:
-                carriers = [
-                    group.create_task(self._carry(index, target, connect), name="port-forward connection")
-                    for index in range(len(self._ports))
-                ]
-                carriers += [
-                    group.create_task(self._send_output(index), name="port-forward output")
-                    for index in range(len(self._ports))
-                ]
+                forwards = group.create_task(self._forward_all(target, forward), name="port-forward connections")
                 await self._receive()
-                for carrier in carriers:
-                    carrier.cancel()
+                forwards.cancel()
         finally:
             await self._stream.close()
+
+    async def _forward_all(self, target: str, forward: Forward) -> None:
+        """Carry each port's one connection, and end the whole with the last of them: there is no other sign of an end."""
+        async with asyncio.TaskGroup() as group:
+            for index in range(len(self._ports)):
+                group.create_task(self._forward(index, target, forward), name="port-forward connection")
+        await self._socket.close()
 
     async def _receive(self) -> None:
         try:
@@ -244,13 +242,17 @@ class _Channels:
         except (ProtocolError, ConnectionError) as error:
             _log.info("port-forward client broke off", reason=str(error))
 
-    async def _carry(self, index: int, target: str, connect: Connect) -> None:
-        port = self._ports[index]
-        try:
-            await _carry(self._pipes[index][1], port, connect)
-        except PortForwardFailed as failure:
-            with contextlib.suppress(ConnectionError):
-                await self._send(2 * index + 1, f"error forwarding port {port} to {target}: {failure}".encode())
+    async def _forward(self, index: int, target: str, forward: Forward) -> None:
+        port, far = self._ports[index], self._pipes[index][1]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send_output(index), name="port-forward output")
+            try:
+                await forward(port, far)
+            except PortForwardFailed as failure:
+                with contextlib.suppress(ConnectionError):
+                    await self._send(2 * index + 1, _text_of(failure, port, target))
+            finally:
+                await far.close()
 
     async def _send_output(self, index: int) -> None:
         with contextlib.suppress(ConnectionError):

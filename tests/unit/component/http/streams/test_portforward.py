@@ -19,26 +19,24 @@ WEBSOCKET = [
 SPDY = [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", "portforward.k8s.io")]
 
 
+async def forward(port, stream):
+    """Echo in upper case on port 80 until the client ends, say bye on port 82, refuse every other."""
+    if port == 82:
+        await stream.write(b"bye")
+        return
+    if port != 80:
+        raise PortForwardFailed("connection refused")
+    while data := await stream.read():
+        await stream.write(data.upper())
+
+
 @asynccontextmanager
-async def upgraded(request):
-    """Give the client's end of a forwarding whose port 80 echoes in upper case and port 81 is closed."""
+async def upgraded(request, carry=forward):
+    """Give the client's end of a forwarding."""
+    answer = await serve_port_forward(request, TARGET, carry)
+    assert isinstance(answer, Upgrade)
+    client, server = duplex_pair()
     async with asyncio.TaskGroup() as group:
-
-        async def echo(stream):
-            while data := await stream.read():
-                await stream.write(data.upper())
-            await stream.write_eof()
-
-        async def connect(port):
-            if port != 80:
-                raise PortForwardFailed("connection refused")
-            mine, theirs = duplex_pair()
-            group.create_task(echo(mine))
-            return theirs
-
-        answer = await serve_port_forward(request, TARGET, connect)
-        assert isinstance(answer, Upgrade)
-        client, server = duplex_pair()
         task = group.create_task(answer.run(server))
         yield client
         await client.close()
@@ -113,6 +111,45 @@ async def test_port_forward_over_websocket_channels():
         assert later == {b"\x00HELLO", b"\x03error forwarding port 81 to pod web, uid u-1: connection refused"}
 
 
+async def test_port_forward_over_websocket_channels_ends_with_the_last_port():
+    """What a port wrote arrives, and then the goodbye that is a client's only sign of the end."""
+    request = Request(
+        "GET",
+        "/portForward",
+        query="ports=81,82",
+        headers=Headers([*WEBSOCKET, ("Sec-WebSocket-Protocol", "v4.channel.k8s.io")]),
+    )
+    async with upgraded(request) as raw:
+        socket = WebSocket(raw, mask=lambda: b"abcd")
+        for _ in range(4):
+            await socket.receive()
+        later = {(await socket.receive()).data, (await socket.receive()).data}
+        assert later == {b"\x01error forwarding port 81 to pod web, uid u-1: connection refused", b"\x02bye"}
+        assert await socket.receive() is None
+
+
+async def test_port_forward_ends_connections_with_the_client():
+    """A port that would go on for ever is let go when the client's connection ends."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(_port, _stream):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    request = Request("POST", "/portForward", headers=Headers(SPDY))
+    async with upgraded(request, endless) as raw, asyncio.TaskGroup() as group:
+        connection = SpdyConnection(raw, server=False)
+        frames = group.create_task(connection.run())
+        await open_pair(connection, 80, 0)
+        await begun.wait()
+        await connection.close()
+        await frames
+    assert ended.is_set()
+
+
 @pytest.mark.parametrize(
     ("headers", "query", "status"),
     [
@@ -125,9 +162,6 @@ async def test_port_forward_over_websocket_channels():
 async def test_port_forward_refuses(headers, query, status):
     """What cannot be negotiated is answered without an upgrade."""
 
-    async def connect(_port):
-        raise AssertionError
-
-    answer = await serve_port_forward(Request("GET", "/", query=query, headers=Headers(headers)), TARGET, connect)
+    answer = await serve_port_forward(Request("GET", "/", query=query, headers=Headers(headers)), TARGET, forward)
     assert isinstance(answer, Response)
     assert answer.status == status
