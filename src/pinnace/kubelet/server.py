@@ -88,7 +88,7 @@ class KubeletServer:
         if find(pod, container) is None:
             return _text(404, f'container "{container}" not found in pod "{name}"')
         runs = self._pleg.record(pod.metadata.uid).of(container)
-        previous = request.param("previous") == "true"
+        previous = bool(request.flag("previous"))
         if previous:
             runs = tuple(run for run in runs if run.state is State.EXITED)
             if self._current(pod, container) is None:
@@ -118,8 +118,8 @@ class KubeletServer:
             since = timestamps.parse(request.param("sinceTime"))
         tail = request.param("tailLines") or request.param("tail")
         return logs.LogOptions(
-            follow=request.param("follow") in {"true", "1"},
-            timestamps=request.param("timestamps") in {"true", "1"},
+            follow=bool(request.flag("follow")),
+            timestamps=bool(request.flag("timestamps")),
             tail_lines=int(tail) if tail and tail != "all" else None,
             limit_bytes=int(request.param("limitBytes")) if request.param("limitBytes") else None,
             since=since,

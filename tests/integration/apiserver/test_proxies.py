@@ -144,6 +144,16 @@ async def test_every_method_reaches_the_pod(client, backend, method):
     assert request.headers.get("X-Forwarded-For") == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("behind", "asked"), [("/", "/"), ("//", "/"), ("//a", "/a"), ("/a//", "/a/"), ("/a//b", "/a//b")]
+)
+async def test_empty_segments_reach_the_pod(client, backend, behind, asked):
+    """Libraries join paths with a slash too many; the pod is asked as upstream asks it."""
+    response = await client.request("GET", POD + behind)
+    assert response.body == f"GET {asked}? ".encode()
+    assert len(backend.requests) == 1
+
+
 async def test_path_without_slash_is_redirected_for_readers(client, backend):
     """A browser at `.../proxy` would resolve relative links wrongly; writers are passed on."""
     response = await client.request("GET", POD, query="method=GET")

@@ -21,7 +21,6 @@ FIELD_MANAGER_LIMIT_BYTES = 128
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _MATCHES = ("Exact", "NotOlderThan", "")
 _POLICIES = ("Foreground", "Background", "Orphan", "nil")
-_FALSE = frozenset({"false", "0"})
 
 NO_LABELS = selectors.parse_labels("")
 NO_FIELDS = selectors.parse_fields("")
@@ -72,10 +71,6 @@ def _integer(text: str) -> int:
         raise BadRequest(str(error)) from error
 
 
-def _boolean(text: str) -> bool:
-    return text.lower() not in _FALSE
-
-
 def _dry_run_errors(values: Sequence[str]) -> Iterable[FieldError]:
     if any(value != "All" for value in values):
         yield not_supported(Path("dryRun"), values, ("All",))
@@ -107,7 +102,7 @@ def write_options(request: Request, kind: str, *, apply: bool = False) -> WriteO
     dry_run = params.get("dryRun", [])
     manager = params.get("fieldManager", [""])[0]
     validation = params.get("fieldValidation", [""])[0]
-    force = _boolean(params["force"][0]) if kind == "PatchOptions" and "force" in params else None
+    force = request.flag("force") if kind == "PatchOptions" else None
 
     def found() -> Iterable[FieldError]:
         if kind == "PatchOptions":
@@ -142,7 +137,6 @@ def list_options(request: Request, convert_label: Callable[[str, str], tuple[str
         return values[0] if values else ""
 
     labels, fields = _selectors(first("labelSelector"), first("fieldSelector"), convert_label)
-    initial = _boolean(first("sendInitialEvents")) if "sendInitialEvents" in params else None
     options = ListOptions(
         labels=labels,
         fields=fields,
@@ -151,8 +145,8 @@ def list_options(request: Request, convert_label: Callable[[str, str], tuple[str
         resource_version=first("resourceVersion"),
         match=first("resourceVersionMatch"),
         timeout_seconds=_integer(first("timeoutSeconds")) if first("timeoutSeconds") else None,
-        bookmarks="allowWatchBookmarks" in params and _boolean(first("allowWatchBookmarks")),
-        send_initial_events=initial,
+        bookmarks=bool(request.flag("allowWatchBookmarks")),
+        send_initial_events=request.flag("sendInitialEvents"),
     )
     _raise("ListOptions", _version_errors(options, watch=watch))
     return options
@@ -213,10 +207,9 @@ def delete_options_from_query(request: Request) -> DeleteOptions:
     if not request.query:
         return DeleteOptions()
     grace = request.param("gracePeriodSeconds")
-    orphan = params.get("orphanDependents")
     return DeleteOptions(
         grace_period_seconds=_integer(grace) if grace else None,
-        orphan_dependents=_boolean(orphan[0]) if orphan else None,
+        orphan_dependents=request.flag("orphanDependents"),
         propagation_policy=request.param("propagationPolicy") or None,
         dry_run=tuple(params.get("dryRun", ())),
     )

@@ -15,7 +15,6 @@ from pinnace.machinery.memo import remember_short
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 # Below a namespace's own path, these are subresources of the namespace; anything else is a namespaced resource.
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
-_TRUE = frozenset({"1", "true", "True", "TRUE", "t", "T"})
 
 
 class RequestInfo(Struct, frozen=True, gc=False):
@@ -39,7 +38,7 @@ class RequestInfo(Struct, frozen=True, gc=False):
 def parse(request: Request) -> RequestInfo:
     """Read a request's method, path and the query parameters that change its verb."""
     info = _parse(request.path, request.method)
-    if info.verb == "list" and request.query and request.param("watch") in _TRUE:
+    if info.verb == "list" and request.query and request.flag("watch"):
         return replace(info, verb="watch")
     return info
 
@@ -48,8 +47,8 @@ def parse(request: Request) -> RequestInfo:
 @remember_short
 def _parse(path: str, method: str) -> RequestInfo:
     segments = path.split("/")
-    if segments and not segments[-1] and len(segments) > 2:
-        segments.pop()  # one trailing slash is tolerated
+    while len(segments) > 2 and not segments[-1]:
+        segments.pop()  # slashes at the end say nothing
     if len(segments) < 4 or segments[0]:
         return RequestInfo(method.lower(), path)
     if segments[1] == "api":

@@ -50,7 +50,8 @@ def find_resource(info: RequestInfo) -> Resource:
         ApiError: there is none, or not in this place.
     """
     resource = resources.by_path(info.group, info.version, info.resource)
-    if resource is None or "//" in info.path:
+    # A proxy's path may have empty segments behind it; no other path has any but at its end.
+    if resource is None or "//" in info.path.rstrip("/").removesuffix(info.rest):
         raise route_not_found()
     # A right to a namespace is a right to what lies in it; of all that does not, its path holds the namespace itself alone.
     if info.namespace and not resource.namespaced and (resource.plural != "namespaces" or info.name != info.namespace):

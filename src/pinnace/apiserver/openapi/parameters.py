@@ -47,17 +47,26 @@ WRITE = (
     _text("fieldValidation", "What is done about unknown and duplicate fields: 'Ignore', 'Warn' or 'Strict'."),
 )
 FORCE = _flag("force", "Whether an apply takes over the fields that others own.")
+# Tools look for the words about selectors and `watch`, which are upstream's.
 LIST = (
     _flag("allowWatchBookmarks", "Whether a watch may send BOOKMARK events."),
     _text("continue", "Where the page before this one ended."),
-    _text("fieldSelector", "Which objects to return, by their fields."),
-    _text("labelSelector", "Which objects to return, by their labels."),
+    _text(
+        "fieldSelector", "A selector to restrict the list of returned objects by their fields. Defaults to everything."
+    ),
+    _text(
+        "labelSelector", "A selector to restrict the list of returned objects by their labels. Defaults to everything."
+    ),
     _number("limit", "The most objects to return at once."),
     _text("resourceVersion", "Which versions may be served."),
     _text("resourceVersionMatch", "How resourceVersion is meant: 'Exact' or 'NotOlderThan'."),
     _flag("sendInitialEvents", "Whether a watch begins with what there is, followed by a bookmark."),
     _number("timeoutSeconds", "How long a list or watch may last."),
-    _flag("watch", "Whether to follow changes, not list what there is."),
+    _flag(
+        "watch",
+        "Watch for changes to the described resources and return them as a stream of add, update, and remove notifications. "
+        "Specify resourceVersion.",
+    ),
 )
 DELETE = (
     _text("dryRun", "'All' processes the request and stores nothing."),

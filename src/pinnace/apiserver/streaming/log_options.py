@@ -12,7 +12,6 @@ from pinnace.machinery import errors, timestamps
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported
 from pinnace.machinery.numbers import parse_int
 
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _STREAMS = ("All", "Stdout", "Stderr")
 _BINARY, _BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 
@@ -29,7 +28,7 @@ def log_query(request: Request, name: str) -> str:
     found = list(_faults(numbers, since_time, stream))
     if found:
         raise errors.invalid("", "PodLogOptions", name, found)
-    query = [(key, "true") for key in ("follow", "previous", "timestamps") if request.param(key) in _TRUE]
+    query = [(key, "true") for key in ("follow", "previous", "timestamps") if request.flag(key)]
     query += [(key, str(value)) for key, value in numbers.items() if value is not None]
     if since_time:
         query.append(("sinceTime", since_time))

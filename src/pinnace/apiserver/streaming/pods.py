@@ -20,7 +20,6 @@ from pinnace.machinery import errors
 _ERROR_TEXT_BYTES = 2048
 # How a kubelet begins to say that a WebSocket's client offers nothing that it speaks: the client's mistake, not the API server's.
 _NO_PROTOCOL = "requested protocol(s) are not supported"
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 # The kubelet's names for the streams that a client asks for.
 _STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
 
@@ -72,7 +71,7 @@ class PodStreams:
         pod = await _pod(scope)
         container = _container(pod, request.param("container"))
         node = await _host(scope, pod)
-        wanted = [(there, "1") for here, there in _STREAMS.items() if request.param(here) in _TRUE]
+        wanted = [(there, "1") for here, there in _STREAMS.items() if request.flag(here)]
         if not any(name != "tty" for name, _ in wanted):
             raise errors.BadRequest("you must specify at least one of stdin, stdout, stderr")
         command = request.params.get("command", []) if action == "exec" else []

@@ -141,11 +141,18 @@ def _inner(scope: Scope) -> Request:
         forwarded.append(("X-Forwarded-For", ", ".join(before)))
     return Request(
         request.method,
-        "/" + scope.info.rest + ("/" if scope.info.rest and request.path.endswith("/") else ""),
+        _path_behind(scope),
         query=request.query,
         headers=headers.extended(*forwarded),
         body=body_of(request),
     )
+
+
+def _path_behind(scope: Scope) -> str:
+    """Return the path that the backend is asked for: what follows `proxy`, with a slash before it and, if it had any, one behind."""
+    rest = scope.info.rest
+    path = rest if rest.startswith("/") else "/" + rest
+    return path + "/" if rest and scope.request.path.endswith("/") else path
 
 
 def _redirect_to_root(scope: Scope) -> Response | None:
@@ -196,7 +203,7 @@ def _moved(scope: Scope, location: str, backend: str) -> str:
     if not url.path.startswith("/") or url.netloc not in {"", backend, scope.request.headers.get("Host")}:
         return location
     rest = scope.info.rest
-    own = scope.request.path.removesuffix("/").removesuffix(f"/{rest}" if rest else "")
+    own = scope.request.path.rstrip("/").removesuffix(f"/{rest}" if rest else "")
     path = url.path
     if not path.startswith(own):
         path = posixpath.normpath(own + path) + ("/" if path.endswith("/") else "")

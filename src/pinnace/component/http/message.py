@@ -105,6 +105,9 @@ class Connection(Struct, frozen=True):
 IN_PROCESS = Connection()
 
 
+_OFF = frozenset({"0", "false"})
+
+
 class Request:
     """One request; its body is read at most once."""
 
@@ -140,6 +143,11 @@ class Request:
         """Return the first value of a query parameter, `default` when it is absent."""
         values = self.params.get(name)
         return values[0] if values else default
+
+    def flag(self, name: str) -> bool | None:
+        """Tell whether a query parameter is on, None when it is absent: as Kubernetes reads it, every value is but `0` and `false`."""
+        values = self.params.get(name)
+        return values[0].lower() not in _OFF if values else None
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body.
