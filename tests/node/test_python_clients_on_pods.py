@@ -1,9 +1,8 @@
-"""The Python clients that people use, on real pods: the official one, kr8s and lightkube."""
+"""The Python clients that people use, on real pods: the official one, kr8s and lightkube. Their streams are in `test_python_streams.py`."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from pathlib import Path
 from typing import Any
@@ -128,43 +127,3 @@ def test_lightkube_runs_the_life_of_a_pod(kubeconfig: Path, name: str) -> None:
         return 200
 
     eventually(lookup, lambda code: code == 404)
-
-
-def test_official_client_forwards_a_port(kubeconfig: Path, name: str) -> None:
-    """A socket of `kubernetes.stream.portforward` speaks HTTP with the pod."""
-    from kubernetes import client, config
-    from kubernetes.stream import portforward
-
-    api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
-    api.create_namespaced_pod("default", pod_manifest(name))
-    eventually(lambda: api.read_namespaced_pod(name, "default").status.phase, lambda phase: phase == "Running")
-    forward = portforward(api.connect_get_namespaced_pod_portforward, name, "default", ports="80")
-    with contextlib.closing(forward.socket(80)) as connection:
-        connection.settimeout(20)
-        connection.sendall(b"GET / HTTP/1.0\r\nHost: pod\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.")
-    assert forward.error(80) is None
-    api.delete_namespaced_pod(name, "default", grace_period_seconds=0)
-
-
-def test_kr8s_forwards_a_port(kubeconfig: Path, name: str) -> None:
-    """`pod.portforward` of `kr8s` opens a local port that leads into the pod."""
-    import kr8s.asyncio
-    from kr8s.asyncio.objects import Pod
-
-    async def scenario() -> bytes:
-        api = await kr8s.asyncio.api(kubeconfig=str(kubeconfig))
-        pod = await Pod(pod_manifest(name), api=api)
-        await pod.create()
-        async with asyncio.timeout(40):
-            await pod.wait("condition=Ready")
-            async with pod.portforward(remote_port=80) as port:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"GET / HTTP/1.0\r\nHost: pod\r\n\r\n")
-                await writer.drain()
-                answer = await reader.readline()
-                writer.close()
-        await pod.delete()
-        return answer
-
-    assert asyncio.run(scenario()).startswith(b"HTTP/1.")
