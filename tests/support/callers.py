@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from pinnace.apiserver.compose import api_server
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.service_account_tokens import SigningKey
 from pinnace.component.clock import VirtualClock
+from pinnace.component.healthz import Check
 from pinnace.component.http import Connection, Headers, Request, Response, UserInfo
 from pinnace.component.identity import Identity
 from pinnace.store.memory import MemoryStore
@@ -45,8 +46,8 @@ class Caller:
 
 
 @asynccontextmanager
-async def running_server() -> AsyncIterator[Caller]:
-    """Run a server while the block lasts."""
+async def running_server(components: Sequence[Check] = ()) -> AsyncIterator[Caller]:
+    """Run a server while the block lasts; `components` are said to run beside it."""
     clock = VirtualClock()
     server = api_server(
         ApiServerConfig(),
@@ -54,6 +55,7 @@ async def running_server() -> AsyncIterator[Caller]:
         clock=clock,
         identity=Identity(random.Random(1)),
         signing_key=SigningKey(),
+        components=components,
     )
     async with server.running():
         call = Caller(server.handle)

@@ -1,17 +1,9 @@
 """componentstatuses: the parts of the control plane as the process that runs them knows them."""
 
-import random
-
 import pytest
-from tests.support.callers import Caller, running_server, tree
+from tests.support.callers import running_server, tree
 
-from pinnace.apiserver.compose import api_server
-from pinnace.apiserver.config import ApiServerConfig
-from pinnace.apiserver.service_account_tokens import SigningKey
-from pinnace.component.clock import VirtualClock
 from pinnace.component.healthz import Check
-from pinnace.component.identity import Identity
-from pinnace.store.memory import MemoryStore
 
 STATUSES = "/api/v1/componentstatuses"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -35,17 +27,8 @@ def parts():
 
 @pytest.fixture
 async def call(parts):
-    clock = VirtualClock()
-    server = api_server(
-        ApiServerConfig(),
-        MemoryStore(clock),
-        clock=clock,
-        identity=Identity(random.Random(1)),
-        signing_key=SigningKey.create(),
-        components=(Check("scheduler", parts.failure), Check("controller-manager", parts.failure)),
-    )
-    async with server.running():
-        yield Caller(server.handle)
+    async with running_server([Check(name, parts.failure) for name in ("scheduler", "controller-manager")]) as call:
+        yield call
 
 
 async def test_component_statuses_are_those_of_the_parts(call, parts):
