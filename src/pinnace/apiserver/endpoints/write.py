@@ -109,6 +109,9 @@ async def _delete_options(scope: Scope) -> DeleteOptions:
         scope.cost_bytes = bodies.cost_of(data, media)
         options = await scope.compute(partial(bodies.decode_options, data, media))
     check_delete_options(options)
+    warning = scope.registry.strategy.propagation_warning
+    if warning and options.propagation_policy is None and options.orphan_dependents is None:
+        scope.warnings.append(warning)
     return options
 
 
@@ -116,11 +119,6 @@ async def delete(scope: Scope) -> Response:
     """Answer a DELETE of an object."""
     options = await _delete_options(scope)
     registry = scope.registry
-    if scope.resource.plural == "jobs" and options.propagation_policy is None and options.orphan_dependents is None:
-        scope.warnings.append(
-            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
-            "set propagationPolicy=Orphan to suppress this warning"
-        )
     call = scope.call("DELETE", dry_run=bool(options.dry_run), options=options)
     written = await deletion.delete(registry, call, scope.info.name, scope.info.namespace, options)
     status = 202 if options.orphan_dependents is False and not written.deleted else 200

@@ -92,17 +92,15 @@ async def _delete_once(
     held = strategy.is_held(obj)
     grace: int | None = None
     marked = meta
-    if strategy.grace_seconds is not None:
-        option = options.grace_period_seconds
-        if meta.deletion_timestamp is None:
-            grace = max(strategy.grace_seconds(obj, option), 0)
-            marked = _mark(meta, call.context.now, grace)
-        else:
-            grace = _shortened(meta, option)
-            if grace is None:
-                # Already on its way, and no sooner.
-                return Written(entry)
-            marked = _move(meta, call.context.now, grace)
+    if strategy.grace_seconds is not None and meta.deletion_timestamp is None:
+        grace = max(strategy.grace_seconds(obj, options.grace_period_seconds), 0)
+        marked = _mark(meta, call.context.now, grace)
+    elif strategy.grace_seconds is not None and meta.deletion_grace_period_seconds:
+        grace = _shortened(meta.deletion_grace_period_seconds, options.grace_period_seconds)
+        if grace is None:
+            # Already on its way, and no sooner; what is to become of its dependents is settled, too.
+            return Written(entry)
+        marked = _move(meta, call.context.now, grace)
     elif (finalizers or held) and meta.deletion_timestamp is None:
         marked = _mark(meta, call.context.now, 0 if not held else None)
     marked = replace(marked, finalizers=finalizers) if finalizers != meta.finalizers else marked
@@ -143,12 +141,9 @@ def _mark(meta: ObjectMeta, now: float, grace: int | None) -> ObjectMeta:
     )
 
 
-def _shortened(meta: ObjectMeta, option: int | None) -> int | None:
+def _shortened(current: int, option: int | None) -> int | None:
     """Return the shorter grace period that a further DELETE asks for, None when it asks for none."""
-    current = meta.deletion_grace_period_seconds
-    if current == 0 and not meta.finalizers:
-        return 0
-    if option is None or current is None:
+    if option is None:
         return None
     wanted = 1 if option < 0 else option
     return wanted if wanted < current else None
@@ -167,12 +162,12 @@ def _finalizers(registry: Registry[T], meta: ObjectMeta, options: DeleteOptions)
     deletion left in the object, or the kind's default, in this order.
     """
     finalizers = tuple(meta.finalizers)
-    if not registry.strategy.honours_propagation:
-        return finalizers
     policy = options.propagation_policy
-    if options.orphan_dependents is not None:
+    if not registry.strategy.honours_propagation:
+        policy = "Background"
+    elif options.orphan_dependents is not None:
         policy = "Orphan" if options.orphan_dependents else "Background"
-    if policy is None:
+    elif policy is None:
         if ORPHAN in finalizers:
             policy = "Orphan"
         elif FOREGROUND in finalizers:

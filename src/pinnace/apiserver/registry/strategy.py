@@ -252,6 +252,8 @@ class Strategy(Struct, Generic[T], frozen=True, kw_only=True):
     delete_returns_object: bool = False
     # The propagationPolicy of a DELETE that names none.
     default_propagation: str = "Background"
+    # Text of a Warning header of a DELETE that leaves the propagation to the kind.
+    propagation_warning: str = ""
     # Orphan and Foreground add their finalizers (not so for events).
     honours_propagation: bool = True
 

@@ -227,6 +227,10 @@ STRATEGY: Strategy[Job] = Strategy(
     generation=spec_changed,
     # Clients of old versions of the group took for granted that pods outlive their Job.
     default_propagation="Orphan",
+    propagation_warning=(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+        "set propagationPolicy=Orphan to suppress this warning"
+    ),
     selectable=Selectable(
         fields={"status.successful": lambda obj: str(obj.status.succeeded)},
         unknown=unknown_field,
