@@ -33,6 +33,7 @@ from pinnace.apiserver.endpoints.router import Specials
 from pinnace.apiserver.endpoints.tokens import token_handler
 from pinnace.apiserver.extension import ExtensionGroup, versions_of
 from pinnace.apiserver.flowcontrol import FlowControl
+from pinnace.apiserver.flowcontrol.dangling import DanglingConditions
 from pinnace.apiserver.flowcontrol.metrics import FlowControlCollector
 from pinnace.apiserver.hooks import Hooks
 from pinnace.apiserver.nonresource import NonResourcePaths
@@ -146,6 +147,7 @@ def api_server(
         ),
         extensions={group.resources[0].group: group for group in extensions},
         hooks=hooks,
+        loops={"event-expiry": registries.expire_events, "flow-control-conditions": _conditions(registries, clock).run},
         flow_control=_flow_control(config, registries, clock, metrics),
         metrics=metrics,
     )
@@ -159,6 +161,13 @@ def _flow_control(config: ApiServerConfig, registries: Registries, clock: Clock,
     flow_control = FlowControl(schemas, levels, seats, clock)
     metrics.registry.register(FlowControlCollector(flow_control))
     return flow_control
+
+
+def _conditions(registries: Registries, clock: Clock) -> DanglingConditions:
+    schemas, levels = (
+        registries.of(resources.by_type(kind)).storage for kind in (FlowSchema, PriorityLevelConfiguration)
+    )
+    return DanglingConditions(schemas, levels, registries.objects, clock)
 
 
 def _own_specials(issuer: TokenIssuer) -> Specials:

@@ -7,9 +7,9 @@ apiserver `server/config.go` (the handler chain), `server/genericapiserver.go`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Never
 
 from msgspec import Struct
 
@@ -74,6 +74,7 @@ class ApiServer(Services):
         paths: NonResourcePaths,
         extensions: Mapping[str, ExtensionGroup],
         hooks: Hooks,
+        loops: Mapping[str, Callable[[], Coroutine[Any, Any, Never]]],
         flow_control: FlowControl,
         metrics: Metrics,
     ) -> None:
@@ -90,6 +91,7 @@ class ApiServer(Services):
         self._paths = paths
         self._extensions = extensions
         self._hooks = hooks
+        self._loops = loops
         self.turns = Turns(clock)
         self.worker = Worker("apiserver-worker")
         self._flow_control = flow_control
@@ -106,7 +108,9 @@ class ApiServer(Services):
             for name, step in self._hooks.steps():
                 await step()
                 _log.debug("post-start hook done", hook=name)
-            async with running("event-expiry", self._registries.expire_events):
+            async with AsyncExitStack() as stack:
+                for name, run in self._loops.items():
+                    await stack.enter_async_context(running(name, run))
                 self._paths.set_ready()
                 try:
                     yield self
