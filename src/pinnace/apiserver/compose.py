@@ -24,6 +24,7 @@ from pinnace.apiserver.authentication import (
 from pinnace.apiserver.authorization import Authorizer
 from pinnace.apiserver.authorization.compose import authorizer_of, roles_of
 from pinnace.apiserver.authorization.escalation import EscalationCheck
+from pinnace.apiserver.build_version import VERSION
 from pinnace.apiserver.component_statuses import STORE, component_statuses
 from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.discovery import Discovery
@@ -35,13 +36,15 @@ from pinnace.apiserver.extension import ExtensionGroup, versions_of
 from pinnace.apiserver.flowcontrol import FlowControl
 from pinnace.apiserver.flowcontrol.dangling import DanglingConditions
 from pinnace.apiserver.flowcontrol.metrics import FlowControlCollector
+from pinnace.apiserver.health import Health
 from pinnace.apiserver.hooks import Hooks
 from pinnace.apiserver.nonresource import NonResourcePaths
 from pinnace.apiserver.openapi import OpenApi
 from pinnace.apiserver.registries import Registries
-from pinnace.apiserver.request_metrics import StorageCollector
+from pinnace.apiserver.request_metrics import BuildInfo, StorageCollector
 from pinnace.apiserver.server import ApiServer
 from pinnace.apiserver.service_account_tokens import SigningKey, TokenIssuer
+from pinnace.apiserver.zpages import Pages
 from pinnace.component.clock import Clock
 from pinnace.component.healthz import Check
 from pinnace.component.http import UserInfo
@@ -90,7 +93,8 @@ def api_server(
         return "" if status.healthy else status.reason or "the store is not healthy"
 
     registries = Registries(store, clock, identity)
-    metrics.registry.register(StorageCollector(registries.kept))
+    metrics.registry.register(StorageCollector(registries.kept, store))
+    metrics.registry.register(BuildInfo())
     audiences = (config.service_account_issuer,)
     address = config.advertise_address
     jwks_uri = f"https://{address}:{config.secure_port}/openid/v1/jwks" if address else ""
@@ -110,6 +114,7 @@ def api_server(
     facts = {"client-ca-file": client_ca_pem} if client_ca_pem else {}
     groups = {**resources.GROUPS, **versions_of(extensions)}
     hooks = Hooks(config, registries.objects, clock, facts, groups)
+    health = Health(store_failure, [name for name, _ in hooks.steps()])
     computed = [one for group in extensions for one in group.resources]
     discovery, openapi = Discovery((*resources.RESOURCES, *computed), groups), OpenApi(clock)
     return ApiServer(
@@ -137,15 +142,16 @@ def api_server(
             **(specials or {}),
         },
         paths=NonResourcePaths(
-            store_failure=store_failure,
+            health=health,
+            pages=Pages(config, clock, VERSION.git_version),
             metrics=metrics,
             issuer=issuer,
             discovery=discovery.handle,
             openapi=openapi.handle,
-            hooks=[name for name, _ in hooks.steps()],
             groups=groups,
         ),
         extensions={group.resources[0].group: group for group in extensions},
+        health=health,
         hooks=hooks,
         loops={"event-expiry": registries.expire_events, "flow-control-conditions": _conditions(registries, clock).run},
         flow_control=_flow_control(config, registries, clock, metrics),

@@ -3,36 +3,20 @@
 Upstream: apiserver `server/routes`, `server/healthz`, `endpoints/discovery`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from pinnace import VERSION as PINNACE_VERSION
 from pinnace.api import codec
-from pinnace.api.version_info import Info
+from pinnace.apiserver.build_version import VERSION
 from pinnace.apiserver.endpoints.responses import page_not_found, respond_error
+from pinnace.apiserver.health import Health
 from pinnace.apiserver.service_account_tokens import TokenIssuer
-from pinnace.component.healthz import PING, Check, HealthChecks
+from pinnace.apiserver.zpages import Pages
 from pinnace.component.http import Headers, Request, Response, UserInfo
 from pinnace.component.metrics import Metrics
 from pinnace.machinery.errors import method_not_allowed, route_not_found
 
-# What clients take this server for. The Git facts name no upstream build, because it is none.
-VERSION = Info(
-    major="1",
-    minor="36",
-    emulation_major="1",
-    emulation_minor="36",
-    min_compatibility_major="1",
-    min_compatibility_minor="35",
-    git_version=PINNACE_VERSION,
-    git_commit="0000000000000000000000000000000000000000",
-    git_tree_state="clean",
-    build_date="1970-01-01T00:00:00Z",
-    go_version="python",
-    compiler="cpython",
-    platform="linux/amd64",
-)
 Path = Callable[[Request], Awaitable[Response]]
 _CACHED = ("Cache-Control", "public, max-age=3600")
 
@@ -43,71 +27,53 @@ class NonResourcePaths:
     def __init__(
         self,
         *,
-        store_failure: Callable[[], Awaitable[str]],
+        health: Health,
+        pages: Pages,
         metrics: Metrics,
         issuer: TokenIssuer,
         discovery: Path,
         openapi: Path,
-        hooks: Sequence[str],
         groups: Mapping[str, tuple[str, ...]],
     ) -> None:
-        """Serve; `store_failure` says why the store is not healthy, if so, `hooks` are the names of the post-start hooks, which /readyz lists, `groups` those of the API."""
+        """Serve; `groups` are those of the API, with their versions."""
+        self._health = health
+        self._pages = pages
         self._groups = groups
         self._metrics = metrics
         self._version = msgspec.json.format(codec.encode(VERSION), indent=2)
         self._discovery = discovery
         self._openapi = openapi
-        self._ready = self._stopping = False
         self._jwks = msgspec.json.encode(issuer.jwks())
         self._configuration = msgspec.json.encode(issuer.discovery())
-        etcd = Check("etcd", store_failure)
-        started = [Check(f"poststarthook/{name}", self._start_failure) for name in hooks]
-        self._health = {
-            "livez": HealthChecks("/livez", (PING, Check("log", _fine), etcd, *started)),
-            "healthz": HealthChecks("/healthz", (PING, Check("log", _fine), etcd, *started)),
-            "readyz": HealthChecks(
-                "/readyz",
-                (
-                    PING,
-                    Check("log", _fine),
-                    etcd,
-                    Check("etcd-readiness", store_failure),
-                    Check("informer-sync", self._start_failure),
-                    *started,
-                    Check("shutdown", self._shutdown_failure),
-                ),
-            ),
-        }
-        self._listed = self._paths(hooks)
-
-    def set_ready(self) -> None:
-        """Report ready from now on."""
-        self._ready = True
-
-    def set_stopping(self) -> None:
-        """Report not ready from now on, for good."""
-        self._stopping = True
+        self._paths = self._list_paths()
+        self._listed = msgspec.json.format(msgspec.json.encode({"paths": self._paths}), indent=2)
 
     async def handle(self, request: Request, user: UserInfo) -> Response:
         """Answer a request."""
         del user
         path = request.path
         first = path.split("/", 2)[1] if path.startswith("/") else ""
-        if first in self._health:
-            return await self._health[first].handle(request)
+        if (checks := self._health.of(first)) is not None:
+            return await checks.handle(request)
         if path in {"/api", "/api/", "/apis", "/apis/"} or path.startswith(("/api/", "/apis/")):
             return await self._discover(request)
         if path.startswith("/openapi/"):
             return await self._openapi(request)
         if path in {"/version", "/version/"}:
             return self._get_only(request, self._version, "application/json")
-        if path in {"/metrics", "/metrics/slis"}:
-            return self._metrics.response()
+        if path == "/metrics":
+            return self._metrics.response(("Process-Start-Time-Unix", self._pages.started_unix))
+        if path == "/metrics/slis":
+            return await self._health.indicate(request)
+        if path == "/statusz":
+            return self._pages.statusz(request, self._paths)
+        if path == "/flagz":
+            return self._pages.flagz(request)
         if path == "/openid/v1/jwks":
             return self._get_only(request, self._jwks, "application/jwk-set+json", _CACHED)
         if path == "/.well-known/openid-configuration":
             return self._get_only(request, self._configuration, "application/json", _CACHED)
-        if path == "/":
+        if path in {"/", "/index.html"}:
             return self._get_only(request, self._listed, "application/json")
         return page_not_found()
 
@@ -131,23 +97,18 @@ class NonResourcePaths:
             return respond_error(request, method_not_allowed())
         return Response(200, Headers([("Content-Type", media_type), *extra]), body)
 
-    async def _start_failure(self) -> str:
-        return "" if self._ready else "not finished"
-
-    async def _shutdown_failure(self) -> str:
-        return "process is shutting down" if self._stopping else ""
-
-    def _paths(self, hooks: Sequence[str]) -> bytes:
-        paths = {"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/metrics", "/metrics/slis"}
-        paths |= {"/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version", "/"}
+    def _list_paths(self) -> list[str]:
+        paths = {"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/flagz", "/metrics"}
+        paths |= {
+            "/metrics/slis",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/openapi/v3/",
+            "/openid/v1/jwks",
+            "/statusz",
+            "/version",
+        }
         for group, versions in self._groups.items():
             if group:
                 paths |= {f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)}
-        for family in ("healthz", "livez", "readyz"):
-            paths |= {f"/{family}", *(f"/{family}/{name}" for name in ("ping", "log", "etcd"))}
-            paths |= {f"/{family}/poststarthook/{name}" for name in hooks}
-        return msgspec.json.format(msgspec.json.encode({"paths": sorted(paths)}), indent=2)
-
-
-async def _fine() -> str:
-    return ""
+        return sorted(paths | set(self._health.paths()))

@@ -7,20 +7,25 @@ what is no resource is counted under its verb alone. Upstream: apiserver `endpoi
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from msgspec import structs
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from pinnace.api import resources
 from pinnace.api.resources import Resource
+from pinnace.apiserver.build_version import VERSION
 from pinnace.apiserver.endpoints.request_info import RequestInfo
 from pinnace.apiserver.in_flight import MUTATING, READ_ONLY, InFlight
 from pinnace.component.http import Request
 from pinnace.component.metrics import REQUEST_SECONDS, Metrics
+from pinnace.store.interface import Store
 
 _COMPONENT = "apiserver"
+# Upstream's word for the first place that objects are stored in.
+_STORE = "etcd-0"
 _PLACE = ("group", "version", "resource", "subresource", "scope", "component")
 _LABELS = ("verb", "dry_run", *_PLACE)
 _VERBS = {
@@ -36,6 +41,9 @@ _VERBS = {
 # Subresources that lead elsewhere, whatever the method.
 _CONNECT = frozenset({"attach", "exec", "portforward", "proxy"})
 _METHODS = {"post": "POST", "put": "PUT", "patch": "PATCH", "delete": "DELETE", "get": "GET", "head": "HEAD"}
+_BUILD = (
+    "major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version", "compiler", "platform",
+)  # fmt: skip
 # Upper bounds in bytes of answers.
 _SIZES = tuple(1000.0 * 10**power for power in range(7))
 
@@ -59,6 +67,15 @@ class _Distribution:
         family.add_metric(labels, list(zip(names, accumulate(self._counts), strict=True)), self._sum)
 
 
+class _Series(NamedTuple):
+    """Where one kind of request is counted."""
+
+    total: tuple[str, ...]
+    seconds: _Distribution
+    own_seconds: _Distribution | None
+    sizes: _Distribution | None
+
+
 class RequestMetrics(Collector):
     """Counts answers; label values are looked up once for each kind of request, and text is made of them at a scrape."""
 
@@ -66,12 +83,15 @@ class RequestMetrics(Collector):
         self._in_flight = in_flight
         self._total: dict[tuple[str, ...], int] = {}
         self._seconds: dict[tuple[str, ...], _Distribution] = {}
+        self._own_seconds: dict[tuple[str, ...], _Distribution] = {}
         self._sizes: dict[tuple[str, ...], _Distribution] = {}
-        self._series: dict[tuple[Any, ...], tuple[tuple[str, ...], _Distribution, _Distribution | None]] = {}
+        self._series: dict[tuple[Any, ...], _Series] = {}
         metrics.registry.register(self)
 
-    def count(self, request: Request, info: RequestInfo, code: int, seconds: float, size: int) -> None:
-        """Count one answer; a size of 0 is not known."""
+    def count(
+        self, request: Request, info: RequestInfo, code: int, seconds: float, *, waited: float = 0.0, size: int = 0
+    ) -> None:
+        """Count one answer, of whose time some may have gone by in a queue; a size of 0 is not known."""
         dry = bool(request.query) and "dryRun" in request.query
         key = (info.verb, info.group, info.version, info.resource, info.subresource, _scope(info), dry, code)
         series = self._series.get(key)
@@ -81,22 +101,24 @@ class RequestMetrics(Collector):
             resource = resources.by_path(info.group, info.version, info.resource)
             if resource is not None and (not info.subresource or resource.subresource(info.subresource) is not None):
                 self._series[key] = series
-        total, duration, sizes = series
-        self._total[total] += 1
-        duration.observe(seconds)
-        if sizes is not None and size:
-            sizes.observe(size)
+        self._total[series.total] += 1
+        series.seconds.observe(seconds)
+        if series.own_seconds is not None:
+            series.own_seconds.observe(seconds - waited)
+        if series.sizes is not None and size:
+            series.sizes.observe(size)
 
-    def _new_series(
-        self, info: RequestInfo, code: int, *, dry_run: bool
-    ) -> tuple[tuple[str, ...], _Distribution, _Distribution | None]:
+    def _new_series(self, info: RequestInfo, code: int, *, dry_run: bool) -> "_Series":
         verb, place = _verb(info), _place(info)
         labels = (verb, "All" if dry_run else "", *place)
         total = (*labels, str(code))
         self._total.setdefault(total, 0)
         duration = self._seconds.setdefault(labels, _Distribution(REQUEST_SECONDS))
+        # What lasts as long as its client likes says nothing of the server.
+        is_short = verb not in {"CONNECT", "WATCH"}
+        own = self._own_seconds.setdefault((verb, *place), _Distribution(REQUEST_SECONDS)) if is_short else None
         sizes = self._sizes.setdefault((verb, *place), _Distribution(_SIZES)) if info.verb in {"get", "list"} else None
-        return total, duration, sizes
+        return _Series(total, duration, own, sizes)
 
     def collect(self) -> Iterator[Metric]:
         current = GaugeMetricFamily(
@@ -110,12 +132,19 @@ class RequestMetrics(Collector):
         seconds = HistogramMetricFamily("apiserver_request_duration_seconds", "Time to the answer.", labels=_LABELS)
         for labels, distribution in self._seconds.items():
             distribution.add_to(seconds, labels)
+        own = HistogramMetricFamily(
+            "apiserver_request_sli_duration_seconds",
+            "Time to the answer, less what was spent in queues.",
+            labels=("verb", *_PLACE),
+        )
+        for labels, distribution in self._own_seconds.items():
+            distribution.add_to(own, labels)
         sizes = HistogramMetricFamily(
             "apiserver_response_sizes", "Bytes of the answers to readers.", labels=("verb", *_PLACE)
         )
         for labels, distribution in self._sizes.items():
             distribution.add_to(sizes, labels)
-        yield from (current, total, seconds, sizes)
+        yield from (current, total, seconds, own, sizes)
 
 
 def _scope(info: RequestInfo) -> str:
@@ -142,6 +171,16 @@ def _place(info: RequestInfo) -> tuple[str, ...]:
     return (info.group, info.version, info.resource, part, _scope(info), _COMPONENT)
 
 
+class BuildInfo(Collector):
+    """Says which version this is."""
+
+    def collect(self) -> Iterator[Metric]:
+        facts = {name: str(value) for name, value in structs.asdict(VERSION).items()}
+        family = GaugeMetricFamily("kubernetes_build_info", "The version, always 1.", labels=_BUILD)
+        family.add_metric([facts[name] for name in _BUILD], 1)
+        yield family
+
+
 class Kept(Protocol):
     """What is known of the objects of one resource."""
 
@@ -154,10 +193,11 @@ class Kept(Protocol):
 
 
 class StorageCollector(Collector):
-    """Reads at each scrape how many objects there are, and how many watches."""
+    """Reads at each scrape how many objects there are, how many watches, and how large the store is."""
 
-    def __init__(self, kept: Callable[[], Iterable[tuple[Resource, Kept]]]) -> None:
+    def __init__(self, kept: Callable[[], Iterable[tuple[Resource, Kept]]], store: Store) -> None:
         self._kept = kept
+        self._store = store
 
     def collect(self) -> Iterator[Metric]:
         objects = GaugeMetricFamily("apiserver_storage_objects", "Objects stored.", labels=("resource",))
@@ -171,4 +211,8 @@ class StorageCollector(Collector):
             if kept.watching:
                 place = (resource.group, resource.version, resource.plural, "", "cluster", _COMPONENT)
                 long_running.add_metric(("WATCH", *place), kept.watching)
-        yield from (objects, by_group, long_running)
+        size = GaugeMetricFamily(
+            "apiserver_storage_size_bytes", "Bytes that the store takes.", labels=("storage_cluster_id",)
+        )
+        size.add_metric((_STORE,), self._store.status().size_bytes)
+        yield from (objects, by_group, long_running, size)

@@ -31,6 +31,7 @@ from pinnace.apiserver.endpoints.scope import Scope, Services
 from pinnace.apiserver.extension import ExtensionGroup
 from pinnace.apiserver.flowcontrol import Flow, FlowControl, Rejected, Turns, is_long_running
 from pinnace.apiserver.flowcontrol.controller import width_of_list
+from pinnace.apiserver.health import Health
 from pinnace.apiserver.hooks import Hooks
 from pinnace.apiserver.in_flight import READ_ONLY, InFlight, kind_of
 from pinnace.apiserver.nonresource import NonResourcePaths
@@ -73,6 +74,7 @@ class ApiServer(Services):
         specials: Specials,
         paths: NonResourcePaths,
         extensions: Mapping[str, ExtensionGroup],
+        health: Health,
         hooks: Hooks,
         loops: Mapping[str, Callable[[], Coroutine[Any, Any, Never]]],
         flow_control: FlowControl,
@@ -90,6 +92,7 @@ class ApiServer(Services):
         self._specials = specials
         self._paths = paths
         self._extensions = extensions
+        self._health = health
         self._hooks = hooks
         self._loops = loops
         self.turns = Turns(clock)
@@ -111,11 +114,11 @@ class ApiServer(Services):
             async with AsyncExitStack() as stack:
                 for name, run in self._loops.items():
                     await stack.enter_async_context(running(name, run))
-                self._paths.set_ready()
+                self._health.set_ready()
                 try:
                     yield self
                 finally:
-                    self._paths.set_stopping()
+                    self._health.set_stopping()
                     self.worker.close()
 
     @asynccontextmanager
@@ -128,7 +131,7 @@ class ApiServer(Services):
         try:
             yield
         finally:
-            self._paths.set_stopping()
+            self._health.set_stopping()
             await self.clock.sleep(self.config.shutdown_delay_seconds)
             self._registries.end_watches()
             if not await self._in_flight.close(self.config.request_timeout_seconds):
@@ -158,7 +161,8 @@ class ApiServer(Services):
             begun = self.clock.monotonic()
             answer = await self._answer(way)
             size = len(answer.body) if isinstance(answer, Response) and isinstance(answer.body, bytes) else 0
-            self._counted.count(request, info, answer.status, self.clock.monotonic() - begun, size)
+            seconds = self.clock.monotonic() - begun
+            self._counted.count(request, info, answer.status, seconds, waited=way.waited_seconds, size=size)
         audit_id = request.headers.get("Audit-ID") or self.identity.uid()
         fields = (("Audit-Id", audit_id), *(way.flow.headers if way.flow is not None else ()))
         headers = answer.headers.extended(*fields, *(() if "Cache-Control" in answer.headers else (_NO_CACHE,)))
@@ -221,7 +225,9 @@ class ApiServer(Services):
         if flow is None or is_long:
             return await self._allowed(request, info, user)
         width = self._width(request, info)
+        begun = self.clock.monotonic()
         await self._flow_control.seat(flow, width)
+        way.waited_seconds = self.clock.monotonic() - begun
         try:
             return await self._allowed(request, info, user)
         finally:
@@ -280,6 +286,7 @@ class _Way(Struct):
     request: Request
     info: RequestInfo
     flow: Flow | None = None
+    waited_seconds: float = 0.0
 
 
 def _shutting_down() -> ApiError:

@@ -1,5 +1,6 @@
 """Calls to an API server, and the caches, queues and events that control loops are made of."""
 
+from pinnace.client.counted import CountedTransport
 from pinnace.client.events import EventRecorder, EventWriter
 from pinnace.client.informer import Cache, InformerFactory, SharedInformer
 from pinnace.client.rest import Client, Listing, PatchType
@@ -10,6 +11,7 @@ from pinnace.client.workqueue import RateLimitingQueue
 __all__ = (
     "Cache",
     "Client",
+    "CountedTransport",
     "EventRecorder",
     "EventWriter",
     "HttpTransport",

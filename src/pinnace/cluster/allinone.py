@@ -85,7 +85,7 @@ async def cluster(
         pki = certificates.pki
         on_step("cluster CA and certificates")
         to_kubelets = HttpsKubelets(certificates.calling(lambda pki: pki.kubelet_client))
-        metrics = Metrics()
+        metrics = Metrics(process=True)
         async with _store(config, paths, clock) as store, AsyncExitStack() as stack:
             on_step("store in memory" if config.store is StoreKind.MEMORY else f"store in {paths.store}")
             stack.push_async_callback(to_kubelets.close)

@@ -32,10 +32,21 @@ PING = Check("ping", _no_failure)
 class HealthChecks:
     """The checks of one path family, in the order in which they are printed."""
 
-    def __init__(self, path: str, checks: Sequence[Check] = (PING,)) -> None:
-        """Answer below `path`, such as `/readyz`."""
+    def __init__(
+        self,
+        path: str,
+        checks: Sequence[Check] = (PING,),
+        on_result: Callable[[str, bool], None] = lambda name, passed: None,  # noqa: ARG005
+    ) -> None:
+        """Answer below `path`, such as `/readyz`; `on_result` is told how each check that was made went."""
         self._path = path
         self._checks = list(checks)
+        self._on_result = on_result
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The checks there are."""
+        return tuple(check.name for check in self._checks)
 
     def add(self, check: Check) -> None:
         """Add a check behind the others; names must differ.
@@ -49,7 +60,7 @@ class HealthChecks:
 
     async def failures(self) -> dict[str, str]:
         """Return the checks that fail now: name → reason."""
-        return {check.name: reason for check in self._checks if (reason := await _run(check))}
+        return {check.name: reason for check in self._checks if (reason := await self._run(check))}
 
     async def handle(self, request: Request) -> Response:
         """Answer a probe: the whole family, or one check by its name below the path."""
@@ -63,7 +74,7 @@ class HealthChecks:
         for check in self._checks:
             if check.name in excluded:
                 lines.append(f"[+]{check.name} excluded: ok")
-            elif reason := await _run(check):
+            elif reason := await self._run(check):
                 failed.append(check.name)
                 lines.append(f"[-]{check.name} failed: reason withheld")
                 _log.warning("health check failed", path=self._path, check=check.name, reason=reason)
@@ -82,15 +93,16 @@ class HealthChecks:
     async def _one(self, name: str) -> Response:
         for check in self._checks:
             if check.name == name:
-                if reason := await _run(check):
+                if reason := await self._run(check):
                     _log.warning("health check failed", path=self._path, check=name, reason=reason)
                     return Response(500, _TEXT, b"internal server error: reason withheld\n")
                 return Response(200, _TEXT, b"ok")
         return Response(404, _TEXT, b"404 page not found\n")
 
-
-async def _run(check: Check) -> str:
-    try:
-        return await check.failure()
-    except Exception as error:  # noqa: BLE001 - a check that breaks has failed, and the others are still to be reported
-        return f"{type(error).__name__}: {error}"
+    async def _run(self, check: Check) -> str:
+        try:
+            reason = await check.failure()
+        except Exception as error:  # noqa: BLE001 - a check that breaks has failed, and the others are still to be reported
+            reason = f"{type(error).__name__}: {error}"
+        self._on_result(check.name, not reason)
+        return reason

@@ -3,7 +3,7 @@
 Several clusters can live in one process, so no metric is a module global: components make theirs on the registry they are given.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -11,7 +11,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from pinnace.component.http.message import Headers, Response
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# When a counter was made is a series of its own to the library, and nothing that readers of upstream's metrics know.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 
 # Upper bounds in seconds of request durations, as upstream's apiserver has them.
 REQUEST_SECONDS = (
@@ -60,6 +62,6 @@ class Metrics:
             raise TypeError(f"metric {name} exists and is no histogram")
         return made
 
-    def response(self) -> Response:
-        """Return the answer to a scrape."""
-        return Response(headers=Headers({"Content-Type": CONTENT_TYPE}), body=generate_latest(self.registry))
+    def response(self, *fields: tuple[str, str]) -> Response:
+        """Return the answer to a scrape, with further header fields."""
+        return Response(headers=Headers([("Content-Type", CONTENT_TYPE), *fields]), body=generate_latest(self.registry))

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Never
 
-from pinnace.client import Client, InformerFactory, InProcessTransport
+from pinnace.client import Client, CountedTransport, InformerFactory, InProcessTransport
 from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
@@ -112,7 +112,7 @@ class ControllerManager:
     async def run(self) -> Never:
         """Run for ever."""
         manager = UserInfo("system:kube-controller-manager", groups=("system:authenticated",))
-        client = Client(InProcessTransport(self._handler, manager), user_agent="kube-controller-manager")
+        client = self._client_of(manager, "kube-controller-manager")
         informers = InformerFactory(client, self._clock, metrics=self._metrics)
         controllers = list(self._controllers(informers))
         async with asyncio.TaskGroup() as group:
@@ -149,4 +149,8 @@ class ControllerManager:
     def _client(self, name: str) -> Client:
         groups = (_ACCOUNTS, f"{_ACCOUNTS}:kube-system", "system:authenticated")
         user = UserInfo(f"system:serviceaccount:kube-system:{name}", groups=groups)
-        return Client(InProcessTransport(self._handler, user), user_agent=name)
+        return self._client_of(user, name)
+
+    def _client_of(self, user: UserInfo, name: str) -> Client:
+        transport = CountedTransport(InProcessTransport(self._handler, user), self._metrics, self._clock)
+        return Client(transport, user_agent=name)
