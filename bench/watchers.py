@@ -5,8 +5,9 @@ time runs from before the request is sent until the last watcher has read the ev
 """
 
 import argparse
-import asyncio
 import json
+import selectors
+import socket
 import ssl
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import uvloop
 from report import Figure, median, percentile
 from servers import NAMESPACE, Served, api_server
 
@@ -24,85 +24,93 @@ TARGET_MS = 50.0
 
 
 class Arrivals:
-    """Counts who has seen which write."""
+    """Counts who has seen which write, and when the last of them had."""
 
     def __init__(self, watchers: int) -> None:
         self._watchers = watchers
+        self._begun: dict[bytes, float] = {}
         self._seen: dict[bytes, int] = {}
-        self._done: dict[bytes, asyncio.Future[float]] = {}
+        self.seconds: list[float] = []
 
-    def expect(self, mark: bytes) -> "asyncio.Future[float]":
+    def expect(self, mark: bytes) -> None:
         self._seen[mark] = 0
-        self._done[mark] = asyncio.get_running_loop().create_future()
-        return self._done[mark]
+        self._begun[mark] = time.perf_counter()
 
     def saw(self, mark: bytes) -> None:
         self._seen[mark] += 1
         if self._seen[mark] == self._watchers:
-            self._done.pop(mark).set_result(time.perf_counter())
+            self.seconds.append(time.perf_counter() - self._begun[mark])
 
 
-class WatchConnection(asyncio.Protocol):
-    """One watch; finds the marks of writes in what arrives."""
+class Client:
+    """One TLS connection, read without an event loop: one would cost more than what it measures."""
 
-    def __init__(self, head: str, arrivals: Arrivals, opened: "asyncio.Future[None]") -> None:
-        self._head, self._arrivals, self._opened = head, arrivals, opened
+    def __init__(self, server: Served, context: ssl.SSLContext) -> None:
+        host, port = server.url.removeprefix("https://").split(":")
+        self.fields = f"Host: localhost\r\nAuthorization: Bearer {server.token}\r\n"
+        self.socket = context.wrap_socket(socket.create_connection((host, int(port))))
         self._rest = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(self._head.encode())  # type: ignore[attr-defined]
+    def send(self, request: str) -> None:
+        self.socket.setblocking(True)
+        self.socket.sendall(request.encode())
+        self.socket.setblocking(False)
 
-    def data_received(self, data: bytes) -> None:
-        if not self._opened.done():
-            assert data.startswith(b"HTTP/1.1 200"), data[:200]
-            self._opened.set_result(None)
-        data = self._rest + data
+    def lines(self) -> list[bytes]:
+        """Return the whole lines that have arrived."""
+        data = self._rest
+        try:
+            while read := self.socket.recv(65536):
+                data += read
+                if not self.socket.pending():
+                    break
+        except ssl.SSLWantReadError:
+            pass
         *lines, self._rest = data.split(b"\n")
-        for line in lines:
-            at = line.find(b'"mark":"')
-            if at >= 0:
-                self._arrivals.saw(line[at + 8 : line.index(b'"', at + 8)])
+        return lines
 
 
-async def clients(server: Served, watchers: int, rate: int, writes: int) -> list[float]:
-    host, port = server.url.removeprefix("https://").split(":")
-    fields = f"Host: localhost\r\nAuthorization: Bearer {server.token}\r\n"
+def clients(server: Served, watchers: int, rate: int, writes: int) -> list[float]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    loop = asyncio.get_running_loop()
     version = json.loads(server.call(MAPS))["metadata"]["resourceVersion"]
-    head = f"GET {MAPS}?watch=1&resourceVersion={version} HTTP/1.1\r\n{fields}\r\n"
-    arrivals = Arrivals(watchers)
-    opened = []
+    arrivals, selector = Arrivals(watchers), selectors.EpollSelector()
     for _ in range(watchers):
-        future: asyncio.Future[None] = loop.create_future()
-        await loop.create_connection(lambda f=future: WatchConnection(head, arrivals, f), host, int(port), ssl=context)
-        opened.append(future)
-    await asyncio.gather(*opened)
-    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
-    times = []
-    pending = []
-    start = loop.time() + 0.2
-    for number in range(writes):
-        await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-        mark = f"{watchers}-{number}"
-        body = json.dumps({"metadata": {"name": f"m-{mark}"}, "data": {"mark": mark}}, separators=(",", ":"))
-        done = arrivals.expect(mark.encode())
-        begun = time.perf_counter()
-        writer.write(
-            (
-                f"POST {MAPS} HTTP/1.1\r\n{fields}Content-Type: application/json\r\n"
+        client = Client(server, context)
+        client.send(f"GET {MAPS}?watch=1&resourceVersion={version} HTTP/1.1\r\n{client.fields}\r\n")
+        selector.register(client.socket, selectors.EVENT_READ, client)
+    writer = Client(server, context)
+    selector.register(writer.socket, selectors.EVENT_READ, writer)
+    heads, refused, sent = 0, [], 0
+    begin = time.perf_counter() + 0.2
+    deadline = begin + writes / rate + 30.0
+    while len(arrivals.seconds) < writes:
+        now = time.perf_counter()
+        if now > deadline:
+            raise SystemExit(f"{len(arrivals.seconds)} of {writes} writes have reached {watchers} watchers")
+        if heads < watchers:
+            begin = now + 0.2
+        elif sent < writes and now >= begin + sent / rate:
+            mark = f"{watchers}-{sent}"
+            body = json.dumps({"metadata": {"name": f"m-{mark}"}, "data": {"mark": mark}}, separators=(",", ":"))
+            arrivals.expect(mark.encode())
+            writer.send(
+                f"POST {MAPS} HTTP/1.1\r\n{writer.fields}Content-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n{body}"
-            ).encode()
-        )
-        pending.append((begun, done))
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 201"), answer
-        length = next(line for line in answer.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-        await reader.readexactly(int(length.split(b":")[1]))
-    for begun, done in pending:
-        times.append(await asyncio.wait_for(done, 30) - begun)
-    return times
+            )
+            sent += 1
+        wait = begin + sent / rate - time.perf_counter() if sent < writes else 1.0
+        for key, _ in selector.select(max(0.0, wait)):
+            for line in key.data.lines():
+                if line.startswith(b"HTTP/1.1 "):
+                    heads += 1
+                    if line[9:12] not in {b"200", b"201"}:
+                        refused.append(line)
+                elif key.data is not writer and (at := line.find(b'"mark":"')) >= 0:
+                    arrivals.saw(line[at + 8 : line.index(b'"', at + 8)])
+        if refused:
+            raise SystemExit(f"the server answers {refused[0]!r}")
+    return arrivals.seconds
 
 
 def measure(seconds: int) -> list[Figure]:
@@ -137,7 +145,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, required=True)
     parser.add_argument("--writes", type=int, required=True)
     given = parser.parse_args()
-    print(json.dumps(uvloop.run(clients(Served(0, given.url, given.token), given.watchers, given.rate, given.writes))))
+    print(json.dumps(clients(Served(0, given.url, given.token), given.watchers, given.rate, given.writes)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ What goes wrong before the first byte is an ordinary error; after it, an ERROR e
 `endpoints/handlers/watch.go`, `get.go`; KEP-3157 for sendInitialEvents.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from pinnace.apiserver.endpoints.responses import escape_html, tree_bytes
 from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.endpoints.table import check_include, partial, table
 from pinnace.apiserver.storage import WatchEvent
-from pinnace.component.http import Headers, Response
+from pinnace.component.http import Divertible, Headers, Response
 from pinnace.machinery.errors import ApiError
 from pinnace.machinery.selectors import FieldRequirement
 
@@ -41,12 +41,11 @@ async def watch(scope: Scope) -> Response:
     version = parse_version(options.resource_version)
     if options.send_initial_events and version:
         await scope.registry.storage.wait_fresh(version)
-    body = _Stream(scope, options, version).events()
-    return Response(200, Headers([("Content-Type", JSON)]), body)
+    return Response(200, Headers([("Content-Type", JSON)]), _Stream(scope, options, version))
 
 
-class _Stream:
-    """One watch on its way to one client."""
+class _Stream(AsyncIterator[bytes], Divertible):
+    """One watch on its way to one client: lines, several together when several wait."""
 
     def __init__(self, scope: Scope, options: ListOptions, version: int) -> None:
         self._scope = scope
@@ -56,6 +55,8 @@ class _Stream:
         limit = options.timeout_seconds
         self._end = self._clock.monotonic() + (float(limit) if limit else scope.services.watch_seconds())
         self._columns_sent = False
+        self._take: Callable[[bytes], bool] | None = None
+        self._events = self._generate()
         # Without a word about it, a watch from "now" or from any version begins with what there is, as if it had asked.
         self._with_initial = (
             options.send_initial_events
@@ -63,8 +64,19 @@ class _Stream:
             else options.resource_version in {"", "0"}
         )
 
-    async def events(self) -> AsyncIterator[bytes]:
-        """Yield lines, several together when several wait."""
+    async def __anext__(self) -> bytes:
+        return await anext(self._events)
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
+
+    def divert(self, take: Callable[[bytes], bool]) -> None:
+        output, registry = self._scope.output, self._scope.registry
+        # What is made for one client only is made in that client's turn.
+        if not output.transform and registry.version is None:
+            self._take = take
+
+    async def _generate(self) -> AsyncGenerator[bytes, None]:
         storage, options = self._scope.registry.storage, self._options
         try:
             after: int | None = self._version
@@ -80,6 +92,8 @@ class _Stream:
                     if not watcher.is_idle:
                         yield self._lines(await anext(watcher))
                     yield self._bookmark(revision, initial=True)
+                if (take := self._take) is not None:
+                    watcher.divert(lambda event: take(event.sent_as(escape_html)))
                 # One timer for the next bookmark, not one for each event: a thousand watches get an event together.
                 while (now := self._clock.monotonic()) < self._end:
                     bookmark_at = self._next_bookmark()
@@ -93,7 +107,7 @@ class _Stream:
                         remind_later()
                     if self._clock.monotonic() >= bookmark_at:
                         revision = await storage.catch_up()
-                        if watcher.is_idle:
+                        if watcher.is_at(revision):
                             yield self._bookmark(revision)
         except ApiError as error:
             yield b'{"type":"ERROR","object":%b}\n' % escape_html(tree_bytes(error.status()))

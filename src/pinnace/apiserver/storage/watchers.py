@@ -100,7 +100,7 @@ class Selection(Struct, frozen=True, gc=False):
 class Watcher:
     """One client's watch: an iterator of batches of events, ended by `close`, or by itself when it falls behind.
 
-    `after` is the revision the client knows; nothing at or before it is delivered. A batch is empty when `remind` ended the wait.
+    `after` is the revision that the client knows; nothing at or before it is delivered. A batch is empty when `remind` ended the wait.
     """
 
     def __init__(self, selection: Selection, after: int, initial: Iterable[WatchEvent], clock: Clock) -> None:
@@ -113,6 +113,7 @@ class Watcher:
         self._arrived = asyncio.Event()
         self._closed = False
         self._reminded = False
+        self._take: Callable[[WatchEvent], bool] | None = None
         if self._waiting:
             self._arrived.set()
 
@@ -120,6 +121,14 @@ class Watcher:
     def is_idle(self) -> bool:
         """Whether everything that happened has been handed over."""
         return not self._waiting
+
+    def is_at(self, revision: int) -> bool:
+        """Tell whether everything up to a revision has been handed over, and nothing that came after it."""
+        return self.is_idle and self._after <= revision
+
+    def divert(self, take: Callable[[WatchEvent], bool]) -> None:
+        """Offer each event that nothing waits before to `take`, in the step in which it happens; only what it refuses is iterated."""
+        self._take = take
 
     def remind(self) -> None:
         """End the wait for events, if need be without any: something else is due."""
@@ -131,6 +140,9 @@ class Watcher:
     def offer(self, change: Change, event: WatchEvent) -> None:
         """Queue a change, as it shows through the selection."""
         if change.revision <= self._after or self._closed:
+            return
+        self._after = change.revision
+        if self._take is not None and not self._waiting and self._take(event):
             return
         if len(self._waiting) >= QUEUE_LIMIT_EVENTS:
             self.is_too_slow = True

@@ -10,6 +10,7 @@ from pinnace.component.http.errors import (
 )
 from pinnace.component.http.message import (
     Connection,
+    Divertible,
     DuplexStream,
     Handler,
     Headers,
@@ -24,6 +25,7 @@ __all__ = [
     "BodyTooLarge",
     "ConnectFailed",
     "Connection",
+    "Divertible",
     "DuplexStream",
     "Handler",
     "Headers",

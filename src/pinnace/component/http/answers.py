@@ -13,7 +13,7 @@ from typing import Protocol
 from aiohttp import hdrs
 
 from pinnace.component.http.duplex import SocketStream, duplex_pair
-from pinnace.component.http.message import Response, Upgrade
+from pinnace.component.http.message import Divertible, Response, Upgrade
 from pinnace.component.logging import get_logger
 
 _log = get_logger("http-server")
@@ -33,6 +33,10 @@ class Line(Protocol):
     @abstractmethod
     def write(self, data: bytes) -> None:
         """Send; silently nothing when the connection is gone, which the next drain reports."""
+
+    @abstractmethod
+    def offer(self, data: bytes) -> bool:
+        """Send if the client takes it at once, and tell whether it was sent."""
 
     @abstractmethod
     async def drain(self) -> None:
@@ -100,9 +104,11 @@ async def _stream(
         line.write(_head(line, response, framing, keep_alive=keep_alive))
         if not only_head:
             async with line.stream_scope():
+                if isinstance(body, Divertible):
+                    body.divert((lambda data: line.offer(_chunk(data))) if chunked else line.offer)
                 async for data in body:
                     if data:
-                        line.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+                        line.write(_chunk(data) if chunked else data)
                         await line.drain()
             if chunked:
                 line.write(b"0\r\n\r\n")
@@ -141,6 +147,10 @@ async def hand_over(line: Line, upgrade: Upgrade) -> None:
     finally:
         await stream.close()
         line.give_up()
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _head(line: Line, response: Response, framing: str, *, keep_alive: bool) -> bytes:

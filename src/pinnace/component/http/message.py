@@ -7,7 +7,7 @@ has verified it.
 
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -194,8 +194,23 @@ def _params(query: str) -> Mapping[str, Sequence[str]]:
     return params
 
 
+@runtime_checkable
+class Divertible(Protocol):
+    """A streamed body that can hand over what comes late by itself: waking a task for each of a thousand readers is most of its cost."""
+
+    @abstractmethod
+    def divert(self, take: Callable[[bytes], bool]) -> None:
+        """Offer what comes to `take` whenever everything before it has been iterated; iterate what `take` does not take.
+
+        Each part is either taken or iterated, in order.
+        """
+
+
 class Response(Struct, frozen=True):
-    """An answer; a body that is an iterator is sent chunk by chunk, each flushed, the iterator closed in the end."""
+    """An answer; a body that is an iterator is sent chunk by chunk, each flushed, the iterator closed in the end.
+
+    It may be `Divertible` as well.
+    """
 
     status: int = 200
     headers: Headers = NO_HEADERS

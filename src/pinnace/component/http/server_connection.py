@@ -296,6 +296,12 @@ class ServerConnection(RequestHandler, Line):
         if self.transport is not None:
             self.transport.write(data)
 
+    def offer(self, data: bytes) -> bool:
+        if self.transport is None or self._paused:
+            return False
+        self.transport.write(data)
+        return True
+
     async def drain(self) -> None:
         if self.transport is None:
             raise ConnectionResetError("the client went away")
