@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from pinnace.component.clock import RealClock
-from pinnace.component.http import BodyTooLarge, Headers, Request, Response, Upgrade
+from pinnace.component.http import BodyTooLarge, Divertible, Headers, Request, Response, Upgrade
 from pinnace.component.http import server_connection as server_module
 from pinnace.component.http.server import Limits, serve
 from pinnace.component.tls import CertificateAuthority, certificate_facts, client_context, server_context, use_key_pair
@@ -131,6 +131,60 @@ async def test_server_streams_chunk_by_chunk(server, authority):
     """An iterator's chunks arrive as one chunked body that ends properly."""
     raw = await exchange(server, authority, b"GET /count HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert raw.endswith(b"2\r\n0\n\r\n2\r\n1\n\r\n2\r\n2\n\r\n0\r\n\r\n")
+
+
+class News(Divertible):
+    """A body whose parts are offered as they happen; what is not taken waits to be iterated."""
+
+    def __init__(self) -> None:
+        self.take = None
+        self.waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        self.taken = 0
+
+    def divert(self, take):
+        self.take = take
+
+    def happen(self, part: bytes) -> None:
+        if self.waiting.empty() and self.take(part):
+            self.taken += 1
+        else:
+            self.waiting.put_nowait(part)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await self.waiting.get()
+        if not part:
+            raise StopAsyncIteration
+        return part
+
+
+@pytest.mark.parametrize("protocol", ["1.0", "1.1"])
+async def test_server_takes_what_happens_at_once_and_keeps_the_order(server_tls, authority, protocol):
+    """Parts go out in the step in which they happen while the client reads, wait while it does not, and none is lost or overtakes."""
+    news = News()
+    asked = asyncio.Event()
+
+    async def tell(_: Request) -> Response:
+        asked.set()
+        return Response(body=news)
+
+    parts = [b"%06d" % number + bytes([65 + number % 26]) * 20_000 for number in range(400)]
+    async with serve(tell, "127.0.0.1", 0, ssl_context=server_tls, clock=CLOCK) as server:
+        reader, writer = await dial(server, authority)
+        writer.write(b"GET /news HTTP/%b\r\nHost: x\r\nConnection: close\r\n\r\n" % protocol.encode())
+        await asyncio.wait_for(asked.wait(), 5)
+        await reader.readuntil(b"\r\n\r\n")
+        # 8 MB at once are more than the sockets take: the later parts have to wait.
+        for part in parts:
+            news.happen(part)
+        assert 0 < news.taken < len(parts)
+        news.waiting.put_nowait(b"")
+        received = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+    body = b"".join(received.split(b"\r\n")[1::2]) if protocol == "1.1" else received
+    assert body == b"".join(parts)
 
 
 async def test_server_streams_to_http_1_0_without_chunks(server, authority):

@@ -70,3 +70,42 @@ async def test_change_is_matched_once_for_all_who_select_alike(monkeypatch):
     for one in (*some, *others):
         all_.remove(one)
     assert len(all_) == 0
+
+
+async def test_diverted_events_wake_nobody():
+    """What is taken in the step in which it happens is not iterated, and holds no time up."""
+    clock, taken = VirtualClock(), []
+    one = watcher(clock)
+    one.divert(lambda event: taken.append(event.entry.name) or True)
+    for revision, name in enumerate("abc", start=1):
+        change = added(name, revision)
+        one.offer(change, selection().see(change))
+    assert taken == ["a", "b", "c"]
+    assert one.is_idle
+    assert clock.held() == {}
+
+
+async def test_refused_events_are_iterated_and_overtaken_by_none():
+    """While one event waits, those behind it wait as well, though they would be taken."""
+    has_room, taken = [True, False, True, True], []
+    one = watcher(VirtualClock())
+    one.divert(lambda event: has_room.pop(0) and (taken.append(event.entry.name) or True))
+    for revision, name in enumerate("abc", start=1):
+        change = added(name, revision)
+        one.offer(change, selection().see(change))
+    assert taken == ["a"]
+    assert [event.entry.name for event in await anext(one)] == ["b", "c"]
+    change = added("d", 4)
+    one.offer(change, selection().see(change))
+    assert taken == ["a", "d"]
+
+
+async def test_bookmark_is_never_older_than_what_was_handed_over():
+    """A revision that was asked for before an event came is no place to say that the client is at."""
+    one = watcher(VirtualClock())
+    one.divert(lambda _: True)
+    assert one.is_at(0)
+    change = added("a", 5)
+    one.offer(change, selection().see(change))
+    assert not one.is_at(4)
+    assert one.is_at(5)
