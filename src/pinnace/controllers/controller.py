@@ -19,6 +19,7 @@ from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError
 from pinnace.component.logging import get_logger
+from pinnace.controllers.pod_control import is_terminating
 from pinnace.machinery.errors import ApiError, Conflict
 from pinnace.machinery.meta import key as key_of
 
@@ -143,8 +144,13 @@ class Controller(ABC):
                 # Somebody else wrote first; the informer brings the news, this makes sure that it is looked at.
                 queue.add_rate_limited(key)
             except (ApiError, HttpError, OSError, TimeoutError) as error:
-                self.log.warning("reconcile failed", key=key, error=str(error))
-                self._retry(queue, key)
+                if isinstance(error, ApiError) and is_terminating(error):
+                    # Nothing can be made there any more, however often it is tried.
+                    self.log.debug("left alone: its namespace is on its way out", key=key)
+                    queue.forget(key)
+                else:
+                    self.log.warning("reconcile failed", key=key, error=str(error))
+                    self._retry(queue, key)
             except Exception:  # a bug about one object must not stop the others
                 self.log.exception("reconcile failed", key=key)
                 self._retry(queue, key)

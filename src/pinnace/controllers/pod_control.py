@@ -14,20 +14,20 @@ class PodControl:
         self._client = client
         self._recorder = recorder
 
-    async def create(self, owner: Any, pod: core_v1.Pod) -> core_v1.Pod:
-        """Create a pod.
+    async def create(self, owner: Any, pod: core_v1.Pod) -> None:
+        """Create a pod; where the namespace is on its way out nothing is done, as nothing will ever succeed there.
 
         Raises:
-            ApiError: the server refused; the owner has an event of it, unless its namespace is on its way out.
+            ApiError: the server refused; the owner has an event of it.
         """
         try:
             created = await self._client.create(pod)
         except ApiError as error:
-            if not is_terminating(error):
-                self._recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
+            if is_terminating(error):
+                return
+            self._recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
         self._recorder.event(owner, "Normal", "SuccessfulCreate", f"Created pod: {created.metadata.name}")
-        return created
 
     async def delete(self, owner: Any, pod: core_v1.Pod) -> bool:
         """Delete a pod and tell whether it was still there.

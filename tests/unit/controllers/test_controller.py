@@ -1,17 +1,29 @@
 """The loop of controllers: failures are isolated, counted and tried again; a loop that fails finds its keys again."""
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
+from pinnace.api.apps_v1 import ReplicaSet
+from pinnace.api.core_v1 import Pod
 from pinnace.client import InformerFactory
 from pinnace.component.clock import VirtualClock
 from pinnace.component.lifecycle import running
 from pinnace.component.metrics import Metrics
 from pinnace.controllers.controller import Controller
 from pinnace.controllers.expectations import Expectations
+from pinnace.controllers.pod_control import PodControl
 from pinnace.controllers.slow_start import slow_start
+from pinnace.machinery.errors import Cause, Forbidden, forbidden
+
+TERMINATING = forbidden(
+    "",
+    "pods",
+    "p",
+    "unable to create new content in namespace ns because it is being terminated",
+    causes=(Cause("NamespaceTerminating", "namespace ns is being terminated", "metadata.namespace"),),
+)
 
 
 class Trying(Controller):
@@ -25,12 +37,13 @@ class Trying(Controller):
         super().__init__(nothing, InformerFactory(nothing, clock, metrics=metrics), clock)
         self.looks: list[str] = []
         self.failures: dict[str, int] = {}
+        self.error: Exception | None = None
 
     async def reconcile(self, key: str) -> float | None:
         self.looks.append(key)
         if self.failures.get(key, 0) > 0:
             self.failures[key] -= 1
-            raise KeyError(key)
+            raise self.error or KeyError(key)
         return None
 
 
@@ -47,6 +60,52 @@ async def test_failing_key_does_not_stop_others() -> None:
     body = metrics.response().body
     assert isinstance(body, bytes)
     assert b'pinnace_controller_reconcile_failures_total{controller="Trying"} 3.0' in body
+
+
+async def test_key_in_a_namespace_that_goes_is_left_alone() -> None:
+    """What a terminating namespace refuses is no failure: it is neither counted nor tried again."""
+    clock, metrics = VirtualClock(), Metrics()
+    controller = Trying(clock, metrics)
+    controller.failures["ns/x"] = 3
+    controller.error = TERMINATING
+    async with running("controller", controller.run):
+        controller.enqueue_key("ns/x")
+        await clock.advance(hours=1)
+    assert controller.looks == ["ns/x"]
+    body = metrics.response().body
+    assert isinstance(body, bytes)
+    assert b'pinnace_controller_reconcile_failures_total{controller="Trying"} 0.0' in body
+
+
+class Recorder:
+    """Events that were told."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def event(self, owner: object, kind: str, reason: str, message: str) -> None:
+        self.reasons.append(reason)
+
+
+class Refusing:
+    """A client whose creates are refused."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def create(self, obj: object) -> object:
+        raise self.error
+
+
+async def test_pod_is_not_missed_in_a_namespace_that_goes() -> None:
+    """Creating it there is no failure and no event; any other refusal is both."""
+    recorder: Any = Recorder()
+    owner, quiet = ReplicaSet(), PodControl(cast("Any", Refusing(TERMINATING)), recorder)
+    await quiet.create(owner, Pod())
+    assert recorder.reasons == []
+    with pytest.raises(Forbidden, match="no room"):
+        await PodControl(cast("Any", Refusing(forbidden("", "pods", "p", "no room"))), recorder).create(owner, Pod())
+    assert recorder.reasons == ["FailedCreate"]
 
 
 async def test_retries_end_where_upstream_ends_them() -> None:
