@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.support.bad_input import ROOT, bad_input_server
 
 from pinnace.apiserver.endpoints.body import BODY_LIMIT_BYTES
+from pinnace.apiserver.registry.admissionregistration import expressions
 from pinnace.component.http import Connection, Headers, Request
 from pinnace.machinery.codec.bounds import DEPTH_LIMIT, WIDTH_LIMIT
 
@@ -122,6 +123,35 @@ async def test_surrogate_halves_are_stored_as_something_that_can_be_read(server)
     status, text, _ = await sent(server, "POST", MAPS, body, JSON)
     assert status == 201
     assert json.loads(text)["data"] == {"a": "x\ufffdy"}
+
+
+async def test_expressions_are_compiled_beside_the_loop_and_once(server, monkeypatch):
+    """Few bytes of expressions are much work: others are served meanwhile, and an update that leaves them alone compiles none."""
+    policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "matchConditions": [{"name": "m", "expression": "&&".join(["true"] * 2000)}],
+        "validations": [{"expression": "&&".join(["true"] * 3000)}],
+    }
+    body = json.dumps({"metadata": {"name": "long"}, "spec": spec}).encode()
+    status, told, progress = await sent(server, "POST", policies, body, JSON)
+    assert status == 201, told
+    assert progress >= LEAST_PROGRESS
+
+    def refuse(*_):
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(expressions, "complaint", refuse)
+    monkeypatch.setattr(expressions, "value_type", refuse)
+    for target, patch in (
+        (f"{policies}/long", {"metadata": {"labels": {"a": "b"}}}),
+        (f"{policies}/long/status", {"status": {"observedGeneration": 1}}),
+    ):
+        status, told, _ = await sent(server, "PATCH", target, json.dumps(patch).encode(), MERGE)
+        assert status == 200, told
+    changed = json.dumps({"spec": {"failurePolicy": "Ignore"}}).encode()
+    assert (await sent(server, "PATCH", f"{policies}/long", changed, MERGE))[0] == 500
 
 
 async def test_wide_pod_is_worked_on_beside_the_loop(server):

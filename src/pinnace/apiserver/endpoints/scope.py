@@ -71,8 +71,9 @@ class Scope(Struct, kw_only=True):
     cost_bytes: int = 0
 
     async def compute(self, function: Callable[[], R]) -> R:
-        """Return what a function of the request's body returns, worked out beside the event loop when the body is large."""
-        return await self.services.worker.run(function, cost_bytes=self.cost_bytes)
+        """Return what a function of the request's body returns, worked out beside the event loop when that is much work."""
+        weight = self.registry.strategy.weight
+        return await self.services.worker.run(function, cost_bytes=self.cost_bytes * weight)
 
     @property
     def kind(self) -> str:

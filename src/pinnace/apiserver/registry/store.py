@@ -428,7 +428,7 @@ class Registry(Generic[T]):
             found += part.validate_update(new, old)
             call.warn(part.warnings(new, old))
         else:
-            if not strategy.validates_update_fully:
+            if not strategy.validates_update_fully and not strategy.is_untouched(new, old):
                 found += strategy.validate(new)
             found += strategy.validate_update(new, old)
             call.warn(strategy.warnings(new, old))

@@ -124,6 +124,10 @@ def _no_warnings(new: T, old: T | None) -> Sequence[str]:  # noqa: ARG001
     return ()
 
 
+def _never_untouched(new: Any, old: Any) -> bool:  # noqa: ARG001
+    return False
+
+
 def _never(obj: T) -> bool:  # noqa: ARG001
     return False
 
@@ -135,6 +139,11 @@ def _may_go(obj: T) -> str:  # noqa: ARG001
 def spec_changed(new: T, old: T) -> bool:
     """Tell whether the generation counts on: the rule of kinds with a spec that controllers observe."""
     return getattr(new, "spec", None) != getattr(old, "spec", None)
+
+
+def spec_untouched(new: T, old: T) -> bool:
+    """Tell that an update leaves the spec as it is."""
+    return not spec_changed(new, old)
 
 
 def never_changes(new: T, old: T) -> bool:  # noqa: ARG001
@@ -217,6 +226,10 @@ class Strategy(Struct, Generic[T], frozen=True, kw_only=True):
     # `validates_update_fully` is set.
     validate_update: Callable[[T, T], Sequence[FieldError]] = _no_update_errors
     validates_update_fully: bool = False
+    # Tells that an update touches nothing that `validate` looks at: what has passed, and is costly to look at, passes unseen.
+    is_untouched: Callable[[T, T], bool] = _never_untouched
+    # How many times as much a byte of it costs to read and check as one of an ordinary kind; expressions are compiled.
+    weight: int = 1
     # Text of a Warning header of every answer about the kind, when it is deprecated.
     deprecation: str = ""
     # Texts of Warning headers; the stored object is None on create.

@@ -19,6 +19,7 @@ from pinnace.api.admissionregistration_v1 import (
 from pinnace.apiserver.cel.environments import JSON_PATCH, OBJECT
 from pinnace.apiserver.cel.types import BOOL, NULL, STRING, list_of
 from pinnace.apiserver.registry.admissionregistration.expressions import (
+    WEIGHT,
     PolicyEnvironments,
     expression_errors,
     policy_environments,
@@ -32,7 +33,7 @@ from pinnace.apiserver.registry.admissionregistration.match_rules import (
 )
 from pinnace.apiserver.registry.defaulting import changed, filled, maybe
 from pinnace.apiserver.registry.printing import AGE, NAME, UNSET, age, integer, text
-from pinnace.apiserver.registry.strategy import Part, Strategy, spec_changed, take_only_status
+from pinnace.apiserver.registry.strategy import Part, Strategy, spec_changed, spec_untouched, take_only_status
 from pinnace.machinery import names
 from pinnace.machinery.field import FieldError, Path, duplicate, invalid, not_supported, required, too_long, too_many
 
@@ -216,9 +217,9 @@ def _mutation_errors(mutation: Mutation, path: Path, known: PolicyEnvironments) 
         yield invalid(path.child(other), f"{{{other}}}", f"must not be specified when patchType is {kind}")
 
 
-def validate_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> Sequence[FieldError]:  # noqa: ARG001
-    """Check the whole."""
-    return validate_validating(new)
+def validate_status(new: ValidatingAdmissionPolicy, old: ValidatingAdmissionPolicy) -> Sequence[FieldError]:
+    """Check the whole, of which only the status can have changed."""
+    return () if spec_untouched(new, old) else validate_validating(new)
 
 
 def _kind(kind: ParamKind | None) -> str:
@@ -240,6 +241,8 @@ _PARAM_KIND = text("ParamKind", "The kind of its parameters.")
 VALIDATING: Strategy[ValidatingAdmissionPolicy] = Strategy(
     default=default,
     validate=validate_validating,
+    is_untouched=spec_untouched,
+    weight=WEIGHT,
     generation=spec_changed,
     allow_unconditional_update=False,
     columns=(NAME, integer("Validations", "How many checks it makes."), _PARAM_KIND, AGE),
@@ -249,6 +252,8 @@ VALIDATING: Strategy[ValidatingAdmissionPolicy] = Strategy(
 MUTATING: Strategy[MutatingAdmissionPolicy] = Strategy(
     default=default,
     validate=validate_mutating,
+    is_untouched=spec_untouched,
+    weight=WEIGHT,
     generation=spec_changed,
     allow_unconditional_update=False,
     columns=(NAME, integer("Mutations", "How many changes it makes."), _PARAM_KIND, AGE),

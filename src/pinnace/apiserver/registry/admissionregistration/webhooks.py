@@ -18,6 +18,7 @@ from pinnace.api.admissionregistration_v1 import (
 from pinnace.api.meta_v1 import LabelSelector
 from pinnace.apiserver.cel.environments import admission
 from pinnace.apiserver.registry.admissionregistration.client_config import SERVICE_PORT, service_errors, url_errors
+from pinnace.apiserver.registry.admissionregistration.expressions import WEIGHT
 from pinnace.apiserver.registry.admissionregistration.match_rules import (
     FAILURE_POLICIES,
     MATCH_POLICIES,
@@ -158,6 +159,8 @@ _COLUMNS = (NAME, integer("Webhooks", "How many webhooks it names."), AGE)
 VALIDATING: Strategy[ValidatingWebhookConfiguration] = Strategy(
     default=default,
     validate=validate,
+    is_untouched=lambda new, old: not _hooks_changed(new, old),
+    weight=WEIGHT,
     generation=_hooks_changed,
     allow_unconditional_update=False,
     columns=_COLUMNS,
@@ -166,6 +169,8 @@ VALIDATING: Strategy[ValidatingWebhookConfiguration] = Strategy(
 MUTATING: Strategy[MutatingWebhookConfiguration] = Strategy(
     default=default,
     validate=validate,
+    is_untouched=lambda new, old: not _hooks_changed(new, old),
+    weight=WEIGHT,
     generation=_hooks_changed,
     allow_unconditional_update=False,
     columns=_COLUMNS,

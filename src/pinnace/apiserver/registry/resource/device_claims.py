@@ -46,6 +46,8 @@ ALTERNATIVES_LIMIT = 8
 TOLERATIONS_LIMIT = 16
 # Bytes.
 EXPRESSION_LIMIT_BYTES = PARAMETERS_LIMIT_BYTES = 10 * 1024
+# What a byte of an object with selectors costs: they are compiled.
+EXPRESSIONS_WEIGHT = 128
 ALL, EXACT_COUNT = "All", "ExactCount"
 _EFFECTS = ("NoExecute", "NoSchedule", "None")
 _UNKNOWN = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"

@@ -6,9 +6,14 @@ from typing import Any
 from pinnace.api.resource_v1 import DeviceClass, DeviceClassConfiguration
 from pinnace.apiserver.registry.core.validation.resources import is_native
 from pinnace.apiserver.registry.printing import AGE, NAME, age
-from pinnace.apiserver.registry.resource.device_claims import LIST_LIMIT, opaque_errors, selector_errors
+from pinnace.apiserver.registry.resource.device_claims import (
+    EXPRESSIONS_WEIGHT,
+    LIST_LIMIT,
+    opaque_errors,
+    selector_errors,
+)
 from pinnace.apiserver.registry.resource.lists import list_errors
-from pinnace.apiserver.registry.strategy import Strategy, spec_changed
+from pinnace.apiserver.registry.strategy import Strategy, spec_changed, spec_untouched
 from pinnace.machinery import names
 from pinnace.machinery.field import FieldError, Path, invalid
 
@@ -42,6 +47,8 @@ def cells(obj: DeviceClass, now: float) -> Sequence[Any]:
 
 STRATEGY: Strategy[DeviceClass] = Strategy(
     validate=validate,
+    is_untouched=spec_untouched,
+    weight=EXPRESSIONS_WEIGHT,
     generation=spec_changed,
     delete_returns_object=True,
     columns=(NAME, AGE),

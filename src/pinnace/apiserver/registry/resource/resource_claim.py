@@ -23,6 +23,7 @@ from pinnace.apiserver.registry.defaulting import changed
 from pinnace.apiserver.registry.immutable import unchanged
 from pinnace.apiserver.registry.printing import AGE, NAME, age, text
 from pinnace.apiserver.registry.resource.device_claims import (
+    EXPRESSIONS_WEIGHT,
     LIST_LIMIT,
     Requests,
     default_spec,
@@ -109,6 +110,8 @@ def validate(obj: ResourceClaim) -> Sequence[FieldError]:
 
 def validate_update(new: ResourceClaim, old: ResourceClaim) -> Sequence[FieldError]:
     """Hold the spec."""
+    if new.spec == old.spec:
+        return ()
     return (*unchanged(new.spec, old.spec, _SPEC), *spec_errors(new.spec, _SPEC))
 
 
@@ -222,6 +225,7 @@ STRATEGY: Strategy[ResourceClaim] = Strategy(
     validate=validate,
     validate_update=validate_update,
     validates_update_fully=True,
+    weight=EXPRESSIONS_WEIGHT,
     begin_create=begin_create,
     delete_returns_object=True,
     columns=(NAME, text("State", "What has become of it."), AGE),

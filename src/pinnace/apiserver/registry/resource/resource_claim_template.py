@@ -8,7 +8,7 @@ from pinnace.apiserver.registry.defaulting import changed
 from pinnace.apiserver.registry.immutable import unchanged
 from pinnace.apiserver.registry.metadata import annotation_errors, label_errors
 from pinnace.apiserver.registry.printing import AGE, NAME, age
-from pinnace.apiserver.registry.resource.device_claims import default_spec, spec_errors
+from pinnace.apiserver.registry.resource.device_claims import EXPRESSIONS_WEIGHT, default_spec, spec_errors
 from pinnace.apiserver.registry.resource.resource_claim import namespace_errors
 from pinnace.apiserver.registry.strategy import Begun, Context, Strategy
 from pinnace.machinery.field import FieldError, Path
@@ -41,6 +41,8 @@ def _errors(obj: ResourceClaimTemplate) -> Iterator[FieldError]:
 
 def validate_update(new: ResourceClaimTemplate, old: ResourceClaimTemplate) -> Sequence[FieldError]:
     """Hold the spec."""
+    if new.spec == old.spec:
+        return ()
     return (*unchanged(new.spec, old.spec, _SPEC), *_errors(new))
 
 
@@ -54,6 +56,7 @@ STRATEGY: Strategy[ResourceClaimTemplate] = Strategy(
     validate=validate,
     validate_update=validate_update,
     validates_update_fully=True,
+    weight=EXPRESSIONS_WEIGHT,
     begin_create=begin_create,
     delete_returns_object=True,
     columns=(NAME, AGE),
