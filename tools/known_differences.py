@@ -26,19 +26,46 @@ KNOWN_DIFFERENCES = (
         "to the administrator.",
     ),
     Difference("Kinds", "Autoscalers and claims for volumes or devices are not acted on by a controller."),
+    Difference(
+        "Kinds",
+        "`componentstatuses` tells of the parts of the server's own process; upstream asks fixed ports of its machine.",
+    ),
     Difference("Protocol", "HTTP/1.1 only."),
     Difference(
         "Protocol",
         "Protobuf is read, and written for OpenAPI version 2 only; who accepts JSON too is answered in JSON.",
     ),
+    Difference(
+        "Protocol",
+        "A document has at most 200 levels and 100,000 maps and lists. HTTP with ambiguous framing, folded lines, bare line feeds "
+        "or header values that are no UTF-8 is refused.",
+    ),
+    Difference(
+        "Protocol",
+        "Profiling (`/debug/pprof`, `/debug/flags`) is not served; `/statusz` and `/flagz` have their text form only.",
+    ),
+    Difference("OpenAPI", "Version 3 is written as JSON only."),
     Difference("OpenAPI", "Schemas name no values of enumerations, as the published ones do not."),
+    Difference(
+        "Patch", "Entries of managedFields in another version of a kind are kept, but their paths are not converted."
+    ),
+    Difference("Patch", "What the server makes by itself (roles, flow schemas, namespaces) has no managedFields."),
     Difference("Patch", "A type error inside a patch is refused with upstream's code, in some cases in other words."),
     Difference(
         "Access", "Roles for features that are off by default are not made, nor is the API server's identity Lease."
     ),
+    Difference("Access", "An upgrade through `nodes/proxy` needs the right to `create`, whatever its method."),
     Difference("Access", "A pod's token lives as long as was asked for; upstream stretches the usual one to a year."),
     Difference(
         "Scheduling", "No preemption; the plug-ins for spreading, pod affinity, volumes and devices are not there."
+    ),
+    Difference(
+        "Expressions",
+        "Compiled and checked, not evaluated, with no limit of cost; at most 40 nested brackets and 100 levels.",
+    ),
+    Difference(
+        "Metrics",
+        "Requests to the store, Go's runtime, audit and terminated requests are not counted; the scheduler has no metrics.",
     ),
     Difference("Metrics", "The metrics of nodes and pods are not printed as tables by the server."),
 )
