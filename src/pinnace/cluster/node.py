@@ -25,6 +25,7 @@ from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.images import Images
 from pinnace.cluster.ports import KUBELET_PORT, free_port
 from pinnace.cluster.service_proxy import service_proxy
+from pinnace.cluster.static_pod_rules import complete
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler
 from pinnace.component.http.server import serve
@@ -35,6 +36,7 @@ from pinnace.component.tls import KeyPair
 from pinnace.controllers.dns_endpoints import PORTS_ANNOTATION
 from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.cri import CriRuntime
+from pinnace.kubelet.static_pods import PodFolder
 from pinnace.network.netlink import KernelRoutes
 from pinnace.network.nftables import NftCommand
 from pinnace.network.node_condition import report_network_up
@@ -44,7 +46,10 @@ _log = get_logger("cluster")
 
 
 class NodeFiles(Struct, frozen=True):
-    """Where a node keeps its things, below the folder of its cluster or agent; `archives` is where images are imported from."""
+    """Where a node keeps its things, below the folder of its cluster or agent.
+
+    `archives` is where images are imported from; a user may put pods of the node's own into `static_pods`.
+    """
 
     root: Path
     archives: Path
@@ -60,6 +65,10 @@ class NodeFiles(Struct, frozen=True):
     @property
     def kubelet(self) -> Path:
         return self.root / "kubelet"
+
+    @property
+    def static_pods(self) -> Path:
+        return self.root / "manifests"
 
     @property
     def pod_logs(self) -> Path:
@@ -138,7 +147,15 @@ async def node(
         CriRuntime(str(paths.socket)) as runtime,
         _network(files.network, member, clock, nft),
     ):
-        kubelet = Kubelet(config, member.new_client("kubelet"), clock, identity, runtime, on_pod_cidr=follow)
+        kubelet = Kubelet(
+            config,
+            member.new_client("kubelet"),
+            clock,
+            identity,
+            runtime,
+            static=PodFolder(files.static_pods, member.name, clock, complete),
+            on_pod_cidr=follow,
+        )
         async with (
             running("kubelet", kubelet.run),
             serve(kubelet.handle, "0.0.0.0", port, ssl_context=await member.serving(), clock=clock),  # noqa: S104 - as upstream's

@@ -1,12 +1,12 @@
 """The node agent: registers the node, keeps it alive, and runs a worker for each pod that is bound to it.
 
 Nothing is kept but what the API server and the runtime know: a restarted agent finds its containers by their labels. Pods that the
-runtime has and the API server has not are ended. Upstream: kubelet `kubelet.go`.
+runtime has and the API server has not are ended. Pods of the node's own files do not wait for the API server. Upstream: kubelet `kubelet.go`.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Never
 
 from pinnace.api import core_v1
@@ -26,6 +26,7 @@ from pinnace.kubelet.host import Host
 from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.log_rotation import LogRotation
 from pinnace.kubelet.machine import LinuxMachine
+from pinnace.kubelet.mirror_pods import MirrorPods
 from pinnace.kubelet.node_status import HEARTBEAT_JITTER, RENEW_SECONDS, UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_context import Node
@@ -38,6 +39,7 @@ from pinnace.kubelet.runtime import Runtime, RuntimeFailure
 from pinnace.kubelet.server import KubeletServer
 from pinnace.kubelet.server_auth import ServerAuth
 from pinnace.kubelet.sources import OwnSources, PodHandler, Sources
+from pinnace.kubelet.static_pods import PodFolder, StaticPods, is_mirror, without_source
 from pinnace.kubelet.stats import Stats
 from pinnace.kubelet.status_manager import StatusManager
 from pinnace.kubelet.volumes import Volumes
@@ -65,6 +67,7 @@ class Kubelet:
         *,
         host: Host | None = None,
         sources: Sources | None = None,
+        static: PodFolder | None = None,
         on_pod_cidr: Callable[[str], None] | None = None,
         authorize: Authorize | None = None,
         event_writer: EventWriter | None = None,
@@ -72,6 +75,7 @@ class Kubelet:
         """Make the agent of one node.
 
         Without `host` it is this machine, without `sources` the agent watches by itself, and without `event_writer` it writes its events itself.
+        `static` are the pods of its own files, if there may be any.
         """
         source = ClientSource(client)
         self._watched = WatchedSource(client, clock)
@@ -95,6 +99,11 @@ class Kubelet:
         self._pleg.on_change = self._poke
         self._prober = Prober(Probes(runtime, host.network, clock), clock)
         self._statuses = StatusManager(client, clock)
+        self._static = StaticPods(static, clock, start=self._begin, end=self._gone)
+        self._mirrors = MirrorPods(
+            client, clock, self._statuses, pods=lambda: self._static.running, node=lambda: self._status.node
+        )
+        self._group: asyncio.TaskGroup | None = None
         self._workers: dict[str, PodWorker] = {}
         self._orphaned = asyncio.Event()
         self._node_changed = asyncio.Event()
@@ -150,23 +159,26 @@ class Kubelet:
 
     async def run(self) -> Never:
         """Be a node until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._group:
+            group = self._group
             self._prober.carry_in(group)
             self._statuses.carry_in(group)
             if self._host.upkeep:
                 self._watched.carry_in(group)
             if self._writes_events:
                 group.create_task(self._events.run(), name="kubelet events")
+            followed = asyncio.Event()
+            group.create_task(self._follow_runtime(group, followed), name="kubelet pleg")
             await self._status.register(self._sources.node())
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
             group.create_task(self._lease(), name="kubelet lease")
             group.create_task(self._node_status(), name="kubelet node status")
-            await self._first_relist()
+            await followed.wait()
             synced = asyncio.Event()
-            handler = PodHandler(lambda pod: self._seen(group, pod), self._gone, self._node_changed.set)
+            handler = PodHandler(self._seen, self._gone, self._node_changed.set)
             group.create_task(self._sources.run(handler, synced), name="kubelet sources")
             await synced.wait()
-            group.create_task(self._pleg.run(), name="kubelet pleg")
+            group.create_task(self._mirrors.run(), name="kubelet mirror pods")
             self._orphaned.set()
             group.create_task(self._housekeeping(), name="kubelet housekeeping")
             if self._host.upkeep:
@@ -176,6 +188,14 @@ class Kubelet:
                 group.create_task(self._garbage.collect_images_regularly(), name="kubelet image garbage")
                 group.create_task(self._evictions.run(), name="kubelet evictions")
         raise AssertionError("a node's tasks do not end")
+
+    async def _follow_runtime(self, group: asyncio.TaskGroup, followed: asyncio.Event) -> Never:
+        """Follow the runtime for ever; as soon as its containers are known, the node's own pods begin."""
+        await self._first_relist()
+        self._static.look()
+        group.create_task(self._static.run(), name="kubelet static pods")
+        followed.set()
+        await self._pleg.run()
 
     async def _first_relist(self) -> None:
         while True:
@@ -248,29 +268,49 @@ class Kubelet:
         health = self._status.health
         return health.version.partition("://")[0] if health is not None else "containerd"
 
-    def _seen(self, group: asyncio.TaskGroup, pod: core_v1.Pod) -> None:
+    def _seen(self, pod: core_v1.Pod) -> None:
+        """Take note of a pod as the API server has it."""
+        if is_mirror(pod):
+            return self._mirrors.seen(pod)
+        self._statuses.observe(pod)
+        if (worker := self._workers.get(pod.metadata.uid)) is not None:
+            return worker.update(without_source(pod))
+        return self._begin(without_source(pod))
+
+    def _begin(self, pod: core_v1.Pod) -> None:
+        assert self._group is not None
         uid = pod.metadata.uid
         self._statuses.observe(pod)
-        worker = self._workers.get(uid)
-        if worker is not None:
-            worker.update(pod)
-            return
         worker = self._workers[uid] = PodWorker(self._node, pod)
         self._watched.follow(pod)
-        self._host.cgroups.balance(self._sources.pods())
-        task = group.create_task(worker.run(), name=f"pod {pod.metadata.namespace}/{pod.metadata.name}")
-        task.add_done_callback(lambda _: self._left(uid))
+        self._host.cgroups.balance(self._bound())
+        self._mirrors.check()
+        task = self._group.create_task(worker.run(), name=f"pod {pod.metadata.namespace}/{pod.metadata.name}")
+        task.add_done_callback(lambda done: self._left(uid, done))
 
-    def _left(self, uid: str) -> None:
+    def _left(self, uid: str, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
         self._workers.pop(uid, None)
-        self._host.cgroups.balance(self._sources.pods())
         self._watched.release(uid)
         self._statuses.forget(uid)
+        self._static.left(uid)
+        self._host.cgroups.balance(self._bound())
+        self._mirrors.check()
         self._orphaned.set()
 
     def _gone(self, pod: core_v1.Pod) -> None:
+        """Learn that a pod is no more where it came from."""
+        if is_mirror(pod):
+            return self._mirrors.gone(pod)
         if (worker := self._workers.get(pod.metadata.uid)) is not None:
             worker.remove()
+        return None
+
+    def _bound(self) -> Iterator[core_v1.Pod]:
+        """Yield all pods that are this node's to run: those of its own files, and those bound to it that stand for no other."""
+        yield from self._static.running.values()
+        yield from (pod for pod in self._sources.pods() if not is_mirror(pod))
 
     def _poke(self, uid: str) -> None:
         if (worker := self._workers.get(uid)) is not None:
@@ -283,7 +323,7 @@ class Kubelet:
         while True:
             await self._orphaned.wait()
             self._orphaned.clear()
-            known = {*self._workers, *(pod.metadata.uid for pod in self._sources.pods())}
+            known = {*self._workers, *(pod.metadata.uid for pod in self._bound())}
             for uid in sorted({*self._pleg.uids(), *self._host.files.owners()} - known):
                 try:
                     await self._end_orphan(uid)
@@ -308,7 +348,7 @@ class Kubelet:
 
     async def _admit(self, pod: core_v1.Pod) -> Refusal | None:
         """Judge a pod by the node as last seen; a mismatch of labels by the node as it is, for they may be younger than that."""
-        others = [other for other in self._sources.pods() if other.metadata.uid != pod.metadata.uid]
+        others = [other for other in self._bound() if other.metadata.uid != pod.metadata.uid]
         refused = admit(pod, others, self._sources.node() or self._status.node, self._status.allocatable)
         if refused is None or refused.reason != NODE_AFFINITY:
             return refused

@@ -28,6 +28,7 @@ from pinnace.kubelet.pod_context import Node, PodContext
 from pinnace.kubelet.pod_probes import ProbeListener, follow_probes
 from pinnace.kubelet.prober import Verdict
 from pinnace.kubelet.runtime import RuntimeFailure, State
+from pinnace.kubelet.static_pods import is_static
 from pinnace.kubelet.termination import kill_container, kill_pod
 from pinnace.kubelet.volumes import VolumeError
 from pinnace.machinery import timestamps
@@ -71,7 +72,7 @@ class PodWorker(ProbeListener):
             self._wake.set()
 
     def remove(self) -> None:
-        """Learn that the API server has the pod no more."""
+        """Learn that the API server has the pod no more, or the node its file."""
         self._removed = True
         self._wake.set()
         self._interrupt()
@@ -280,8 +281,9 @@ class PodWorker(ProbeListener):
 
     def _grace_seconds(self) -> int:
         grace = self._context.grace_seconds() if self._grace_override is None else self._grace_override
-        # The API server has given up a pod that it has no more.
-        return min(grace, _REMOVED_GRACE_SECONDS) if self._removed else grace
+        # The API server has given up a pod that it has no more; of a static pod only the file is gone.
+        given_up = self._removed and not is_static(self._context.pod)
+        return min(grace, _REMOVED_GRACE_SECONDS) if given_up else grace
 
     async def _delete(self) -> float:
         """End a pod that is to go, report it, free what it had, and let the API server forget it."""

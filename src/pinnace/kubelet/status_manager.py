@@ -1,7 +1,8 @@
 """Writes the statuses of pods: in order per pod, only the latest, until the API server has it.
 
 Whoever sets a status does not wait for it; what comes while a write is on its way replaces what still waits. Conditions and fields of
-others are kept as the API server has them at the moment of writing. Upstream: kubelet `status/status_manager.go`.
+others are kept as the API server has them at the moment of writing. The status of a static pod is written to its mirror, while it has one.
+Upstream: kubelet `status/status_manager.go`.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ _log = get_logger("status-manager")
 
 
 class _Entry(Struct):
-    """One pod: as the API server has it, and as it shall be."""
+    """One pod: as the API server has it (a static one without a mirror: as its file has it), and as it shall be."""
 
     pod: core_v1.Pod
     wanted: core_v1.PodStatus | None = None
@@ -53,6 +54,18 @@ class StatusManager:
         elif _revision(pod) > _revision(entry.pod):
             entry.pod = pod
 
+    def reflect(self, uid: str, mirror: core_v1.Pod | None) -> None:
+        """Write a static pod's status to a mirror from now on, or to none; harmless when no such pod runs."""
+        entry = self._entries.get(uid)
+        if entry is None:
+            return
+        if mirror is None:
+            entry.pod = replace(entry.pod, metadata=replace(entry.pod.metadata, resource_version=""))
+        elif mirror.metadata.uid != entry.pod.metadata.uid or _revision(mirror) > _revision(entry.pod):
+            entry.pod = mirror
+            if entry.last is not None and _undone(mirror.status, entry.last):
+                self._want(entry, entry.last)
+
     def forget(self, uid: str) -> None:
         """Drop a pod that is gone."""
         entry = self._entries.pop(uid, None)
@@ -69,6 +82,9 @@ class StatusManager:
         entry = self._entries[uid]
         if status == entry.last and not _undone(entry.pod.status, status):
             return
+        self._want(entry, status)
+
+    def _want(self, entry: _Entry, status: core_v1.PodStatus) -> None:
         entry.wanted = entry.last = status
         if not entry.writing and self._group is not None:
             entry.writing = True
@@ -104,7 +120,7 @@ class StatusManager:
         while True:
             pod = entry.pod
             wanted = merged(pod.status, status)
-            if wanted == pod.status:
+            if wanted == pod.status or not pod.metadata.resource_version:
                 return
             try:
                 written = await self._client.update(replace(pod, status=wanted), subresource="status")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from pinnace.api import core_v1, meta_v1
+from pinnace.cluster.static_pod_rules import complete
 from pinnace.component.http import Headers, Request, Response, UserInfo
 from pinnace.component.http.message import Connection
 from pinnace.component.identity import Identity
 from pinnace.kubelet import Kubelet, KubeletConfig
 from pinnace.kubelet.simulated import ANNOTATION_PREFIX, SimulatedRuntime
+from pinnace.kubelet.static_pods import PodFolder
 from pinnace.testing.cluster import Cluster, running_cluster
 
 ADMIN = UserInfo("admin", groups=("system:masters",))
@@ -67,14 +71,23 @@ class World:
         return answer.status, body if isinstance(body, bytes) else b"".join([part async for part in body])
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
+@asynccontextmanager
+async def running_world(static: Path | None = None) -> AsyncIterator[World]:
+    """Run the cluster and its node, which has a folder of static pods where one is given."""
     async with running_cluster(nodes=0) as cluster:
         source = random.Random(1)
         client = cluster.client_as(UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated")))
         async with SimulatedRuntime(cluster.clock, source) as runtime:
             config = KubeletConfig(node_name="n1", node_ip="192.0.2.1", relist_seconds=0, sync_seconds=0)
-            kubelet = Kubelet(config, client, cluster.clock, Identity(source), runtime, host=runtime.host(client))
+            kubelet = Kubelet(
+                config,
+                client,
+                cluster.clock,
+                Identity(source),
+                runtime,
+                host=runtime.host(client),
+                static=PodFolder(static, "n1", cluster.clock, complete) if static is not None else None,
+            )
             task = asyncio.get_running_loop().create_task(kubelet.run())
             await cluster.clock.advance(seconds=12)
             try:
@@ -82,3 +95,9 @@ async def world() -> AsyncIterator[World]:
             finally:
                 task.cancel()
                 await asyncio.wait([task])
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with running_world() as world:
+        yield world

@@ -116,7 +116,7 @@ class NodeRestriction(Plugin):
         if pod.spec.node_name != node:
             raise attributes.refuse(f'node "{node}" can only create pods with spec.nodeName set to itself', pod)
         await self._check_owner(attributes, pod, node)
-        what = _referenced(pod)
+        what = api_reference(pod)
         if what:
             raise attributes.refuse(f'node "{node}" can not create pods that reference {what}', pod)
 
@@ -169,8 +169,8 @@ def _name(attributes: Attributes, obj: Any) -> str:
     return name
 
 
-def _referenced(pod: Pod) -> str:
-    """Return what a pod refers to that a mirror pod may not, since its node could then read it; empty when nothing."""
+def api_reference(pod: Pod) -> str:
+    """Return what a pod refers to that a static or mirror pod may not, since its node could then read it; empty when nothing."""
     spec = pod.spec
     projected = [source for one in spec.volumes if one.projected is not None for source in one.projected.sources or ()]
     if spec.service_account_name:
