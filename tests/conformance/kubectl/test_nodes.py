@@ -104,3 +104,35 @@ def test_label_a_node_and_schedule_by_it(kubectl: Kubectl, node: str) -> None:
         kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=30s")
     finally:
         kubectl("label", "node", node, "disk-")
+
+
+def test_drain_and_cordon_choose_by_label(kubectl_now: Kubectl, node: str) -> None:
+    """Of the chosen nodes, page by page, the chosen pods go and no others; dry runs of each command change nothing."""
+    for name, labels in (("one", "kind=test,go=yes"), ("two", "kind=test")):
+        overrides = '{"spec":{"terminationGracePeriodSeconds":1}}'
+        kubectl_now("run", name, "--image=i", f"--labels={labels}", "--overrides", overrides)
+        kubectl_now("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+    label = f"chosen={kubectl_now.namespace}"
+    kubectl_now("label", "node", node, label)
+    dry = ("--selector", label, "--pod-selector=kind=test", "--force", "--chunk-size=1", "--dry-run=client", "-v=6")
+    done = kubectl_now.run("drain", *dry)
+    for request in ("/nodes?labelSelector=chosen%3D", "/pods?continue=", "labelSelector=kind%3Dtest&limit=1"):
+        assert request in done.stderr
+    for name in ("one", "two"):
+        assert f"evicting pod {kubectl_now.namespace}/{name}" in done.stdout
+    assert "(server dry run)" in kubectl_now("cordon", node, "--dry-run=server")
+    assert "tainted" in kubectl_now("taint", "node", node, "mine:NoSchedule", "--dry-run=server")
+    spec = kubectl_now.json("get", "node", node)["spec"]
+    assert "unschedulable" not in spec
+    assert "mine" not in {taint["key"] for taint in spec.get("taints", [])}
+    kubectl_now("drain", node, "--force", "--pod-selector=go in (yes)", "--timeout=30s")
+    assert "(NotFound)" in kubectl_now.run("get", "pod", "one").stderr
+    assert kubectl_now("get", "pod", "two", "-o", "jsonpath={.metadata.deletionTimestamp}") == ""
+    both = kubectl_now.run("drain", node, "--selector", label)
+    assert "cannot specify both a node name" in both.stderr
+    kubectl_now("uncordon", node)
+    assert kubectl_now("cordon", "--selector", label) == f"node/{node} cordoned\n"
+    assert "already cordoned" in kubectl_now("cordon", "--selector", label)
+    kubectl_now("patch", "node", node, "-p", '{"spec":{"unschedulable":null}}')
+    assert "unschedulable" not in kubectl_now.json("get", "node", node)["spec"]
+    kubectl_now("label", "node", node, "chosen-")

@@ -1,10 +1,9 @@
-"""kubectl on pods: run, logs, exec, attach, debug, proxy. The pods are simulated; those with containers are in tests/node."""
+"""kubectl on pods: run, logs, exec, attach, debug. The pods are simulated; those with containers are in tests/node."""
 
 from __future__ import annotations
 
 import json
 import re
-import urllib.request
 
 import pytest
 
@@ -131,18 +130,40 @@ def test_debug_copies_a_pod_and_looks_at_a_node(talking_now: Kubectl) -> None:
     assert (spec["nodeName"], spec["hostPID"], spec["hostNetwork"]) == (node, True, True)
 
 
-def test_proxy_lets_plain_http_in(kubectl: Kubectl) -> None:
-    """kubectl proxy answers for the cluster on a port of this machine, without credentials."""
-    with kubectl.started("proxy", "--port=0") as proxy:
-        assert proxy.stdout is not None
-        found = re.search(r"127\.0\.0\.1:(\d+)", proxy.stdout.readline())
-        assert found is not None
-        base = f"http://127.0.0.1:{found[1]}"
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{base}/api/v1/namespaces/{kubectl.namespace}") as answer:
-            assert json.load(answer)["metadata"]["name"] == kubectl.namespace
-        with opener.open(f"{base}/version") as answer:
-            assert json.load(answer)["major"] == "1"
+def test_debug_keeps_to_a_restricted_namespace(talking_now: Kubectl) -> None:
+    """Where the level is restricted, only that profile is let in, into a pod that obeys the level itself."""
+    talking_now("label", "namespace", talking_now.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    obeying = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "target"},
+        "spec": {"containers": [{"name": "c", "image": "i", "securityContext": obeying}]},
+    }
+    talking_now("create", "-f", "-", stdin=json.dumps(body))
+    talking_now("wait", "--for=condition=Ready", "pod/target", "--timeout=30s")
+    command = ("debug", "target", "--image=i", "--attach=false", "-c")
+    refused = talking_now.run(*command, "any", "--profile=sysadmin")
+    assert 'violates PodSecurity "restricted:latest"' in refused.stderr
+    talking_now(*command, "tools", "--profile=restricted")
+    assert [one["name"] for one in talking_now.json("get", "pod", "target")["spec"]["ephemeralContainers"]] == ["tools"]
+
+
+def test_debug_replaces_the_pod_it_copies(talking_now: Kubectl) -> None:
+    """--copy-to with an image changes the container, --replace deletes the first pod, and both see each other's processes."""
+    talking_now("debug", "talk", "--image=example.org/other:1", "-c", "talk", "--copy-to=copy", "--", "sleep", "60")
+    copied = talking_now.json("get", "pod", "copy")["spec"]["containers"]
+    assert [(one["image"], one["command"]) for one in copied] == [("example.org/other:1", ["sleep", "60"])]
+    options = ("--copy-to=second", "-c", "tools", "--profile=general", "--attach=false", "--replace")
+    talking_now("debug", "talk", "--image=i", *options)
+    assert talking_now.json("get", "pod", "second")["spec"]["shareProcessNamespace"] is True
+    eventually(lambda: talking_now.run("get", "pod", "talk").stderr, lambda text: "(NotFound)" in text)
 
 
 def test_port_forward_listens_and_refuses_what_it_cannot_reach(talking_now: Kubectl) -> None:
