@@ -11,13 +11,14 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Never
 
 from msgspec import Struct, field
 
 from pinnace.client import Client, InformerFactory
-from pinnace.cluster import cni
+from pinnace.cluster import cni, logind
 from pinnace.cluster.cluster_dns import DnsFiles, NodeDns
 from pinnace.cluster.config import CLUSTER_DOMAIN, DNS_ADDRESS
 from pinnace.cluster.containerd import Containerd
@@ -42,6 +43,8 @@ from pinnace.network.nftables import NftCommand
 from pinnace.network.node_condition import report_network_up
 from pinnace.network.pod_routes import PodRoutes
 
+# Before a lock of logind is asked for again, which it refuses while the machine goes down.
+_LOGIND_SECONDS = 5.0
 _log = get_logger("cluster")
 
 
@@ -159,8 +162,35 @@ async def node(
         async with (
             running("kubelet", kubelet.run),
             serve(kubelet.handle, "0.0.0.0", port, ssl_context=await member.serving(), clock=clock),  # noqa: S104 - as upstream's
+            _graceful_shutdown(kubelet, config, clock),
         ):
             yield kubelet.handle
+
+
+@asynccontextmanager
+async def _graceful_shutdown(kubelet: Kubelet, config: KubeletConfig, clock: Clock) -> AsyncIterator[None]:
+    """End the pods before the machine goes down, if that is configured: when logind says so, or without it when the body ends."""
+    if not config.shutdown_groups:
+        yield
+    elif logind.is_there():
+        async with running("node shutdown", lambda: _follow_logind(kubelet, clock)):
+            yield
+    else:
+        try:
+            yield
+        finally:
+            await kubelet.shut_down()
+
+
+async def _follow_logind(kubelet: Kubelet, clock: Clock) -> Never:
+    while True:
+        async with aclosing(logind.announcements()) as announcements:
+            async for goes_down in announcements:
+                if goes_down:
+                    await kubelet.shut_down()
+                    break
+                await kubelet.call_off_shutdown()
+        await clock.sleep(_LOGIND_SECONDS)
 
 
 @asynccontextmanager

@@ -8,6 +8,13 @@ from msgspec import Struct, field
 from pinnace import VERSION
 
 
+class ShutdownGroup(Struct, frozen=True):
+    """Pods of this priority and above, and how long they may take to end when the machine goes down."""
+
+    priority: int
+    seconds: int
+
+
 class KubeletConfig(Struct, frozen=True, kw_only=True):
     """Settings of one node; seconds and bytes where a name says so."""
 
@@ -35,3 +42,5 @@ class KubeletConfig(Struct, frozen=True, kw_only=True):
     beat_seconds: float = 0.0
     container_log_max_bytes: int = 10 * 1024 * 1024
     container_log_max_files: int = 5
+    # In which order, and how fast, pods end when the machine goes down; none for not at all.
+    shutdown_groups: tuple[ShutdownGroup, ...] = ()

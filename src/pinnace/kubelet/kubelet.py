@@ -11,6 +11,7 @@ from typing import Never
 
 from pinnace.api import core_v1
 from pinnace.client import Client, EventRecorder, EventWriter
+from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError, Request, Response, Upgrade
 from pinnace.component.identity import Identity
@@ -27,6 +28,7 @@ from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.log_rotation import LogRotation
 from pinnace.kubelet.machine import LinuxMachine
 from pinnace.kubelet.mirror_pods import MirrorPods
+from pinnace.kubelet.node_shutdown import NOT_READY, REFUSAL, NodeShutdown
 from pinnace.kubelet.node_status import HEARTBEAT_JITTER, RENEW_SECONDS, UPDATE_SECONDS, NodeStatus
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_context import Node
@@ -49,6 +51,8 @@ from pinnace.machinery.errors import ApiError
 # Between looks at a node whose network is not there yet: the first, and the longest that the doubling comes to.
 _FAST_SECONDS, _RARE_SECONDS = 0.1, 1.6
 _HOUSEKEEPING_SECONDS = 2.0
+# Between tries to find or make the lease of the node.
+_LEASE_RETRY = Backoff(0.1, 7.0)
 _ORPHAN_GRACE_SECONDS = _EVICTION_GRACE_SECONDS = 1
 _log = get_logger("kubelet")
 Authorize = Callable[[Request], Awaitable[Response | None]]
@@ -145,6 +149,15 @@ class Kubelet:
             evict=self._evict,
         )
         self._status.pressures = self._evictions.pressures
+        self._shutdown = NodeShutdown(
+            config.shutdown_groups,
+            config.node_name,
+            clock,
+            self._events,
+            workers=lambda: tuple(self._workers.values()),
+            tell=self._write_status,
+        )
+        self._status.troubles = lambda: (NOT_READY,) if self._shutdown.is_going_on else ()
         stats = Stats(config.node_name, clock, runtime, self._pleg, host.machine, self.pods)
         auth = authorize or ServerAuth(client, clock, config.node_name)
         self._server = KubeletServer(clock, runtime, host.files, self._pleg, stats, self.pods, auth)
@@ -152,6 +165,14 @@ class Kubelet:
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer a request to this node's port."""
         return await self._server.handle(request)
+
+    async def shut_down(self) -> None:
+        """End the pods, as the machine is about to go down; returns when it may."""
+        await self._shutdown.begin()
+
+    async def call_off_shutdown(self) -> None:
+        """Take pods again, as the machine stays up; harmless when it was to stay."""
+        await self._shutdown.call_off()
 
     def pods(self) -> list[core_v1.Pod]:
         """Return the pods of this node."""
@@ -225,6 +246,12 @@ class Kubelet:
             else:
                 pause = min(2 * pause, _RARE_SECONDS)
 
+    async def _write_status(self) -> None:
+        try:
+            await self._status.update(self._sources.node())
+        except (ApiError, HttpError, OSError, TimeoutError) as error:
+            _log.warning("node status not written", error=str(error))
+
     async def _wait_node_changed(self, limit_seconds: float) -> bool:
         """Wait for a change of the Node, so long at most; tell whether there was one."""
         try:
@@ -243,14 +270,14 @@ class Kubelet:
         self._pod_cidr = cidr
 
     async def _lease(self) -> None:
-        said = ""
+        said, failures = "", 0
         while True:
             try:
                 await self._status.renew_lease()
-                said = ""
+                said, failures = "", 0
             except (ApiError, HttpError) as error:
-                said = _warn_once("lease not renewed", error, said)
-            await self._clock.sleep(self._until_beat(RENEW_SECONDS))
+                said, failures = _warn_once("lease not renewed", error, said), failures + 1
+            await self._clock.sleep(_LEASE_RETRY.delay(failures) if failures else self._until_beat(RENEW_SECONDS))
 
     def _until_beat(self, seconds: float) -> float:
         """Return about so many seconds, up to the next beat that the agents of this process have in common."""
@@ -350,6 +377,8 @@ class Kubelet:
         """Judge a pod by the node as last seen; a mismatch of labels by the node as it is, for they may be younger than that."""
         others = [other for other in self._bound() if other.metadata.uid != pod.metadata.uid]
         refused = admit(pod, others, self._sources.node() or self._status.node, self._status.allocatable)
+        if refused is None and self._shutdown.is_going_on:
+            return REFUSAL
         if refused is None or refused.reason != NODE_AFFINITY:
             return refused
         try:

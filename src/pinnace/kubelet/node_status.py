@@ -18,12 +18,14 @@ from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.runtime import ContainerRuntime, Health, Image, Images, RuntimeFailure
 from pinnace.machinery import quantity, timestamps
-from pinnace.machinery.errors import AlreadyExists, ApiError
+from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 
 UPDATE_SECONDS, REPORT_SECONDS, RENEW_SECONDS, LEASE_SECONDS = 10.0, 300.0, 10.0, 40
 # Up to this share, the looks at the status and the renewals come later than that: many nodes do not speak all at once.
 HEARTBEAT_JITTER = 0.04
 LEASE_NAMESPACE = "kube-node-lease"
+# How often a renewal is tried before the lease is looked up anew.
+_RENEW_TRIES = 5
 _MAX_IMAGES, _MAX_NAMES = 50, 5
 _ANNOTATIONS = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
 # Of each pressure: reason, message and event when it is not there, then when it is.
@@ -52,16 +54,24 @@ def allocatable(has: Mapping[str, str]) -> dict[str, str]:
 
 
 def conditions(
-    old: Iterable[core_v1.NodeCondition], health: Health | None, now: float, pressures: frozenset[str] = frozenset()
+    old: Iterable[core_v1.NodeCondition],
+    health: Health | None,
+    now: float,
+    pressures: frozenset[str] = frozenset(),
+    *,
+    troubles: Sequence[str] = (),
 ) -> list[core_v1.NodeCondition]:
-    """Return the node's conditions, Ready last; those of others are kept. `pressures` are the ones that are true."""
+    """Return the node's conditions, Ready last; those of others are kept.
+
+    `pressures` are the ones that are true, `troubles` what keeps the node from being ready beside the runtime.
+    """
     before = {item.type: item for item in old}
     stamp = timestamps.format(now)
     own = []
     for kind, texts in _PRESSURES.items():
         reason, message, _ = texts[kind in pressures]
         own.append((kind, "True" if kind in pressures else "False", reason, message))
-    problems = _problems(health)
+    problems = [*_problems(health), *troubles]
     if problems:
         text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
         own.append(("Ready", "False", "KubeletNotReady", text))
@@ -116,6 +126,8 @@ class NodeStatus:
         self.health: Health | None = None
         # The pressures that are there; set by who watches over them.
         self.pressures: Callable[[], frozenset[str]] = frozenset
+        # What else keeps the node from being ready; set by who knows.
+        self.troubles: Callable[[], Sequence[str]] = tuple
         self.node: core_v1.Node | None = None
         has = {**machine.capacity(), "pods": str(config.max_pods)}
         # Written as the API server writes them: another spelling would look like a change at every look.
@@ -177,27 +189,40 @@ class NodeStatus:
     async def renew_lease(self) -> None:
         """Say that this node is alive; writes what it wrote last, and reads only when that was not the last word.
 
-        Without a Node there is nobody to speak for.
+        What fails is tried again at once, a few times: a request that is lost now and then must not cost a whole period. Without a Node
+        there is nobody to speak for.
         """
         if self.node is None:
             return
-        if self._lease is not None:
+        for _ in range(_RENEW_TRIES if self._lease is not None else 0):
             try:
-                await self._put_lease(self._lease)
-            except ApiError:
-                self._lease = None
+                await self._put_lease()
+            except Conflict:
+                self._lease = await self._client.get(coordination_v1.Lease, self._config.node_name, LEASE_NAMESPACE)
+            except NotFound:
+                break
+            except (ApiError, HttpError) as error:
+                _log.warning("lease not renewed", error=str(error))
             else:
                 return
+        self._lease = None
+        await self._ensure_lease(self.node)
+
+    async def _ensure_lease(self, node: core_v1.Node) -> None:
+        """Create the lease, or take over the one that is there."""
         name = self._config.node_name
-        owner = meta_v1.OwnerReference(api_version="v1", kind="Node", name=name, uid=self.node.metadata.uid)
+        owner = meta_v1.OwnerReference(api_version="v1", kind="Node", name=name, uid=node.metadata.uid)
         metadata = meta_v1.ObjectMeta(name=name, namespace=LEASE_NAMESPACE, owner_references=(owner,))
         made = coordination_v1.Lease(metadata=metadata, spec=self._lease_spec(coordination_v1.LeaseSpec()))
         try:
             self._lease = await self._client.create(made)
         except AlreadyExists:
-            await self._put_lease(await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE))
+            self._lease = await self._client.get(coordination_v1.Lease, name, LEASE_NAMESPACE)
+            await self._put_lease()
 
-    async def _put_lease(self, lease: coordination_v1.Lease) -> None:
+    async def _put_lease(self) -> None:
+        lease = self._lease
+        assert lease is not None
         self._lease = await self._client.update(replace(lease, spec=self._lease_spec(lease.spec)))
 
     def _lease_spec(self, spec: coordination_v1.LeaseSpec) -> coordination_v1.LeaseSpec:
@@ -246,7 +271,15 @@ class NodeStatus:
                 kubelet_endpoint=core_v1.DaemonEndpoint(port=self._config.port)
             ),
             images=_image_list(present),
-            conditions=tuple(conditions(node.status.conditions, self.health, self._clock.time(), self.pressures())),
+            conditions=tuple(
+                conditions(
+                    node.status.conditions,
+                    self.health,
+                    self._clock.time(),
+                    self.pressures(),
+                    troubles=self.troubles(),
+                )
+            ),
         )
 
     def _annotations(self) -> dict[str, str]:

@@ -50,7 +50,8 @@ class PodWorker(ProbeListener):
         self._backoff = CrashBackoff()
         self._wake = asyncio.Event()
         self._scope: asyncio.Timeout | None = None
-        self._removed = self._ended = self._gone = self._admitted = False
+        self._removed = self._gone = self._admitted = False
+        self._ended = asyncio.Event()
         # Reason and message of a pod that failed as a whole.
         self._failure = ("", "")
         self._grace_override: int | None = None
@@ -79,11 +80,22 @@ class PodWorker(ProbeListener):
 
     def evict(self, message: str, grace_seconds: int) -> None:
         """End the pod for the good of the node; harmless when it is ending already."""
-        if self._failure == ("", "") and not self._ended:
-            self._failure, self._grace_override = ("Evicted", message), grace_seconds
+        if self.end("Evicted", message, grace_seconds):
             self._context.event("Warning", "Evicted", message)
-            self._wake.set()
-            self._interrupt()
+
+    def end(self, reason: str, message: str, grace_seconds: int) -> bool:
+        """End the pod although nobody has deleted it; tells whether it was not ending already."""
+        if self._failure != ("", "") or self._ended.is_set():
+            return False
+        self._failure, self._grace_override = (reason, message), grace_seconds
+        self._wake.set()
+        self._interrupt()
+        return True
+
+    async def wait_ended(self) -> None:
+        """Wait until the containers have ended and the API server knows it."""
+        await self._ended.wait()
+        await self._node.statuses.flush(self._context.uid)
 
     def poke(self) -> None:
         """Look again soon: something changed in the runtime."""
@@ -99,7 +111,7 @@ class PodWorker(ProbeListener):
             self._wake.clear()
             if self._removed or self._context.pod.metadata.deletion_timestamp is not None:
                 delay = await self._guarded(self._delete, _END_RETRY_SECONDS)
-            elif self._ended:
+            elif self._ended.is_set():
                 delay = math.inf
             else:
                 delay = await self._guarded(self._sync, _RETRY_SECONDS)
@@ -277,10 +289,12 @@ class PodWorker(ProbeListener):
         node.prober.forget(context.uid)
         if not self._removed:
             self._report(ended=True)
-        self._ended = True
+        self._ended.set()
 
     def _grace_seconds(self) -> int:
-        grace = self._context.grace_seconds() if self._grace_override is None else self._grace_override
+        grace = self._context.grace_seconds()
+        if self._grace_override is not None:
+            grace = min(grace, self._grace_override)
         # The API server has given up a pod that it has no more; of a static pod only the file is gone.
         given_up = self._removed and not is_static(self._context.pod)
         return min(grace, _REMOVED_GRACE_SECONDS) if given_up else grace
@@ -288,7 +302,7 @@ class PodWorker(ProbeListener):
     async def _delete(self) -> float:
         """End a pod that is to go, report it, free what it had, and let the API server forget it."""
         context, node = self._context, self._node
-        if not self._ended:
+        if not self._ended.is_set():
             if not self._removed:
                 self._report()
             await self._end_containers()

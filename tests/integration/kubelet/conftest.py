@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pinnace.api import core_v1, meta_v1
+from pinnace.client import Client, InProcessTransport, Transport
 from pinnace.cluster.static_pod_rules import complete
 from pinnace.component.http import Headers, Request, Response, UserInfo
 from pinnace.component.http.message import Connection
@@ -72,13 +74,19 @@ class World:
 
 
 @asynccontextmanager
-async def running_world(static: Path | None = None) -> AsyncIterator[World]:
-    """Run the cluster and its node, which has a folder of static pods where one is given."""
+async def running_world(
+    static: Path | None = None,
+    *,
+    way: Callable[[Transport], Transport] = lambda transport: transport,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """Run the cluster and its node, which has a folder of static pods where one is given, and calls the server by a way of its own."""
     async with running_cluster(nodes=0) as cluster:
         source = random.Random(1)
-        client = cluster.client_as(UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated")))
+        user = UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated"))
+        client = Client(way(InProcessTransport(cluster.handler, user)))
         async with SimulatedRuntime(cluster.clock, source) as runtime:
-            config = KubeletConfig(node_name="n1", node_ip="192.0.2.1", relist_seconds=0, sync_seconds=0)
+            config = KubeletConfig(node_name="n1", node_ip="192.0.2.1", relist_seconds=0, sync_seconds=0, **settings)
             kubelet = Kubelet(
                 config,
                 client,
