@@ -24,10 +24,10 @@ class Panel:
     line: Line
 
 
-def draw(below: str, panels: Sequence[Panel]) -> str:
-    """Return an SVG document; `below` names what goes across."""
+def draw(below: str, panels: Sequence[Panel], caption: str) -> str:
+    """Return an SVG document; `below` names what goes across, the caption when and where it was measured."""
     width = _LEFT + len(panels) * (_WIDTH + _GAP)
-    height = _TOP + _HEIGHT + 50
+    height = _TOP + _HEIGHT + 76
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
         f"<style>{_STYLE}</style>",
@@ -35,6 +35,7 @@ def draw(below: str, panels: Sequence[Panel]) -> str:
     ]
     for number, panel in enumerate(panels):
         parts += _panel(panel, below, _LEFT + number * (_WIDTH + _GAP))
+    parts.append(f'<text x="{_LEFT}" y="{height - 12}">{escape(caption)}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 

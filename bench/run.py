@@ -1,4 +1,4 @@
-"""All figures of the project, or some: `python bench/run.py [requests|watchers|startup|pods|nodes]...`.
+"""All figures of the project, or some: `python bench/run.py [requests|watchers|startup|pods|node-life|nodes]...`.
 
 Needs wrk for the requests; figures of real pods need root and containerd, and are left out with a word where they cannot be had.
 """
@@ -6,6 +6,7 @@ Needs wrk for the requests; figures of real pods need root and containerd, and a
 import argparse
 
 import api_requests
+import node_life
 import nodes
 import pods
 import startup
@@ -13,7 +14,7 @@ import watchers
 from report import Figure, show
 from servers import missing_for_containers
 
-PARTS = ("requests", "watchers", "startup", "pods", "nodes")
+PARTS = ("requests", "watchers", "startup", "pods", "node-life", "nodes")
 
 
 def main() -> None:
@@ -40,6 +41,8 @@ def main() -> None:
             print(f"pods: left out: {reason}")
         else:
             figures += pods.measure(given.pods, given.idle_seconds)
+    if "node-life" in parts:
+        figures += node_life.measure(given.rounds)
     if "nodes" in parts:
         figures += nodes.measure(given.nodes, given.idle_seconds)
     show(figures)

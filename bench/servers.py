@@ -132,12 +132,22 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.pinnace("status", "-o", "json"))
         return found
 
-    def call(self, path: str, method: str = "GET", body: object = None) -> Any:
+    def call(self, path: str, method: str = "GET", body: object = None, content_type: str = "application/json") -> Any:
         """Ask as the administrator."""
+        headers = {"Content-Type": content_type}
+        return json.loads(_call(self.status()["server"] + path, method, body, self._context(), headers))
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[Iterator[bytes]]:
+        """Give the lines of an answer as they come, asked for as the administrator."""
+        with urllib.request.urlopen(self.status()["server"] + path, context=self._context(), timeout=60) as answer:
+            yield answer
+
+    def _context(self) -> ssl.SSLContext:
         pki = self.folder / "data/pki"
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-        return json.loads(_call(self.status()["server"] + path, method, body, context))
+        return context
 
 
 @contextmanager
