@@ -54,11 +54,13 @@ def start(
     arguments: list[str],
     *,
     within: Sequence[str] = (),
+    handed_on: int | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> ServerState:
     """Start a server or an agent in its own session, and return once it answers; interrupted, it takes it back.
 
-    `within` are the words of a command that runs it in another network; `on_step` is told the server's steps as they are done.
+    `within` are the words of a command that runs it in another network; `handed_on` is a descriptor that is its from now on; `on_step` is
+    told the server's steps as they are done.
 
     Raises:
         ServerFailed: it did not.
@@ -74,9 +76,11 @@ def start(
             stdout=log,
             stderr=log,
             start_new_session=True,
-            pass_fds=(descriptor,),
+            pass_fds=(descriptor,) if handed_on is None else (descriptor, handed_on),
             cwd="/",
         )
+        if handed_on is not None:
+            os.close(handed_on)
 
         def look() -> ServerState | None:
             if process.poll() is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from pinnace.cli.node_processes import as_administrator, new_token
+from pinnace.cli.administrator import as_administrator, new_token
 from pinnace.cli.options import cluster_options, fail, paths_of
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.token_secrets import delete_token, list_tokens

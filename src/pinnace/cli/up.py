@@ -69,7 +69,7 @@ def _further(serving: Serving, wanted: int | None) -> list[ServerState]:
     """Start the further nodes: those that are there and were not stopped by hand, and as many as are missing."""
     if (wanted or 1) == 1 and not serving.paths.nodes.exists():
         return []
-    from pinnace.cli.node_processes import Failed, start_missing  # noqa: PLC0415 - heavy, and most clusters have one node
+    from pinnace.cli.node_start import Failed, start_missing  # noqa: PLC0415 - most clusters have one node
 
     try:
         return start_missing(serving.paths, wanted or 1)
@@ -78,7 +78,8 @@ def _further(serving: Serving, wanted: int | None) -> list[ServerState]:
 
 
 def _insist_on_real_nodes(runtime: str) -> None:
-    from pinnace.cluster.this_node import choose, missing_for_containers  # noqa: PLC0415 - as above
+    from pinnace.cluster.containerd_config import missing_for_containers  # noqa: PLC0415 - as above
+    from pinnace.cluster.this_node import choose  # noqa: PLC0415 - as above
 
     try:
         choice = choose(RuntimeKind(runtime), missing_for_containers())
@@ -111,9 +112,9 @@ def _running_or_started(serving: Serving, nodes: int | None, tell: Callable[[str
 
 
 def _make_simulated_nodes(serving: Serving, count: int) -> None:
-    from pinnace.cli.node import simulated_nodes  # noqa: PLC0415 - as late as it is needed
+    from pinnace.cli import simulated_nodes  # noqa: PLC0415 - as late as it is needed
 
-    simulated_nodes(serving.paths, count)
+    simulated_nodes.ensure(serving.paths, count)
 
 
 def _into_kubeconfig(serving: Serving, *, use: bool) -> str:

@@ -29,16 +29,18 @@ from pinnace.client import Client, InformerFactory, InProcessTransport
 from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cni import free_range, pod_network
 from pinnace.cluster.config import CLUSTER_RANGE, SERVICE_ADDRESS, SERVICE_RANGE, ClusterConfig, StoreKind
+from pinnace.cluster.containerd_config import missing_for_containers
 from pinnace.cluster.join_access import grant_joining
 from pinnace.cluster.kubelet_access import grant_kubelet_access
+from pinnace.cluster.local_addresses import local_addresses
 from pinnace.cluster.metrics_access import grant_metrics_reading
 from pinnace.cluster.paths import ClusterPaths
-from pinnace.cluster.pki import ADMIN, MASTERS, ClusterPki, local_addresses, server_names
+from pinnace.cluster.pki import ADMIN, MASTERS, ClusterPki, server_names
 from pinnace.cluster.ports import free_port
 from pinnace.cluster.server_state import ClusterError, ServerState, announced, locked, sign
 from pinnace.cluster.simulated_node import node_ranges
 from pinnace.cluster.simulator import Simulator
-from pinnace.cluster.this_node import ThisNode, choose, missing_for_containers, this_node
+from pinnace.cluster.this_node import ThisNode, choose, this_node
 from pinnace.component.clock import Clock
 from pinnace.component.healthz import Check
 from pinnace.component.http import Handler, UserInfo
@@ -148,7 +150,9 @@ async def cluster(
                 ):
                     if node.name:
                         on_step(f"node {node.name}")
-                    state = ServerState(os.getpid(), url, version, node.name, node.note, _pod_range(config))
+                    state = ServerState(
+                        os.getpid(), url, version, node.name, node.note, _pod_range(config), join_url(config)
+                    )
                     async with restarting(
                         "scheduler", partial(_scheduler, config, server.handle, clock), clock, health[SCHEDULER]
                     ):

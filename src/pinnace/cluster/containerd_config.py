@@ -111,6 +111,11 @@ def detect() -> Machine:
     )
 
 
+def missing_for_containers() -> list[str]:
+    """Return what real pods need and this machine, or this user, has not."""
+    return list(detect().missing) if os.geteuid() == 0 else ["root"]
+
+
 def search_path() -> str:
     """Return PATH with the folders of administrators' tools, which users' PATHs lack."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/local/sbin"])

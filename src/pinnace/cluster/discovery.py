@@ -18,15 +18,12 @@ import yaml
 from pinnace.api.bootstrap_tokens import split
 from pinnace.api.core_v1 import ConfigMap
 from pinnace.client import Client, HttpTransport
+from pinnace.cluster.server_state import JoinError
 from pinnace.component.http import HttpError
 from pinnace.component.http.client import HttpClient
 from pinnace.component.tls import CertificateError, public_key_pin
 from pinnace.controllers.bootstrap_tokens import INFO, INFO_NAMESPACE, KUBECONFIG, SIGNATURE_PREFIX, signature
 from pinnace.machinery.errors import ApiError
-
-
-class JoinError(Exception):
-    """A machine cannot join; the text says why, and what to do."""
 
 
 async def discover(server: str, token: str, pin: str = "") -> bytes:

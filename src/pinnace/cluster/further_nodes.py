@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from pinnace.cluster.cni import pod_network
 from pinnace.cluster.containerd_config import search_path
+from pinnace.cluster.local_addresses import local_addresses
 from pinnace.cluster.paths import ClusterPaths
-from pinnace.cluster.pki import local_addresses
 from pinnace.cluster.server_state import ClusterError
 from pinnace.network.nftables import NftCommand
 
@@ -70,6 +70,17 @@ class FurtherNodes:
     def get(self, name: str) -> FurtherNode | None:
         """Return the node of a name, None when there is none."""
         return next((node for node in self.all() if node.name == name), None)
+
+    def found(self, name: str) -> FurtherNode:
+        """Return the node of a name.
+
+        Raises:
+            ClusterError: there is none.
+        """
+        node = self.get(name)
+        if node is None:
+            raise ClusterError(f"there is no further node {name!r} on this machine")
+        return node
 
     def new(self, name: str = "") -> FurtherNode:
         """Make the folder of a new node; without a name it gets the next of `node01`, `node02`, ….

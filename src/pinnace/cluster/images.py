@@ -55,7 +55,7 @@ class Images:
 
     def __init__(self, paths: ContainerdPaths, archives: Path) -> None:
         self._paths = paths
-        self._archives = archives
+        self.archives = archives
 
     async def import_new(self) -> Imported:
         """Import the local images and the archives of the folder, as far as they are new.
@@ -75,7 +75,7 @@ class Images:
                 await self.import_archive(path)
                 done.append(path.name)
             except ContainerdError as error:
-                if path.parent != self._archives:
+                if path.parent != self.archives:
                     raise
                 del marks[str(path)]
                 failures.append(str(error))
@@ -99,8 +99,8 @@ class Images:
             OSError: it cannot be read, or there is no room.
         """
         names = names_in(path)
-        self._archives.mkdir(parents=True, exist_ok=True)
-        kept = self._archives / (re.sub(r"[^A-Za-z0-9._-]", "_", names[0]) + ".tar")
+        self.archives.mkdir(parents=True, exist_ok=True)
+        kept = self.archives / (re.sub(r"[^A-Za-z0-9._-]", "_", names[0]) + ".tar")
         temporary = kept.with_name(f".{kept.name}")
         try:
             shutil.copyfile(path, temporary)
@@ -148,12 +148,12 @@ class Images:
     def _wanted(self) -> list[Path]:
         local = self._paths.root / "images"
         local.mkdir(parents=True, exist_ok=True)
-        self._archives.mkdir(parents=True, exist_ok=True)
+        self.archives.mkdir(parents=True, exist_ok=True)
         for name, make in _LOCAL.items():
             if not (local / name).exists():
                 (local / f".{name}").write_bytes(make())
                 (local / f".{name}").replace(local / name)
-        offered = sorted(path for path in self._archives.iterdir() if path.is_file() and not path.name.startswith("."))
+        offered = sorted(path for path in self.archives.iterdir() if path.is_file() and not path.name.startswith("."))
         return [*(local / name for name in _LOCAL), *offered]
 
     async def _ctr(self, *arguments: str, what: str) -> str:

@@ -21,8 +21,7 @@ from pinnace.client import Client, InformerFactory
 from pinnace.cluster import cni, logind
 from pinnace.cluster.cluster_dns import DnsFiles, NodeDns
 from pinnace.cluster.config import CLUSTER_DOMAIN, DNS_ADDRESS
-from pinnace.cluster.containerd import Containerd
-from pinnace.cluster.containerd_config import ContainerdPaths, detect
+from pinnace.cluster.containerd_config import ContainerdPaths
 from pinnace.cluster.images import Images
 from pinnace.cluster.ports import KUBELET_PORT, free_port
 from pinnace.cluster.service_proxy import service_proxy
@@ -32,7 +31,6 @@ from pinnace.component.http import Handler
 from pinnace.component.http.server import serve
 from pinnace.component.identity import Identity
 from pinnace.component.lifecycle import running
-from pinnace.component.logging import get_logger
 from pinnace.component.tls import KeyPair
 from pinnace.controllers.dns_endpoints import PORTS_ANNOTATION
 from pinnace.kubelet import Kubelet, KubeletConfig
@@ -45,7 +43,6 @@ from pinnace.network.pod_routes import PodRoutes
 
 # Before a lock of logind is asked for again, which it refuses while the machine goes down.
 _LOGIND_SECONDS = 5.0
-_log = get_logger("cluster")
 
 
 class NodeFiles(Struct, frozen=True):
@@ -112,19 +109,10 @@ class Membership(Struct, frozen=True):
 
 @asynccontextmanager
 async def node(
-    files: NodeFiles, member: Membership, clock: Clock, identity: Identity, version: str
+    files: NodeFiles, images: Images, member: Membership, clock: Clock, identity: Identity, version: str
 ) -> AsyncIterator[Handler]:
-    """Run this machine as a node while the body runs; gives its kubelet.
-
-    Raises:
-        ContainerdError: the runtime cannot be started, or its images cannot be made.
-    """
+    """Run this machine, whose containerd runs and has these images, as a node while the body runs; gives its kubelet."""
     paths = files.containerd
-    await Containerd(paths, detect(), clock).start()
-    images = Images(paths, files.archives)
-    imported = await images.import_new()
-    for failure in imported.failures:
-        _log.warning("image archive left out", reason=failure)
     dns = NodeDns(files.dns, clock, host=member.address, service_address=DNS_ADDRESS)
     dns_ports = await dns.start(member.server, member.ca_pem, member.issue_dns)
     port, nft = free_port(KUBELET_PORT), NftCommand.find()

@@ -19,7 +19,7 @@ from msgspec import Struct
 from pinnace.api.certificates_v1 import CertificateSigningRequest, CertificateSigningRequestSpec
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.client import Client, HttpTransport
-from pinnace.cluster.discovery import JoinError
+from pinnace.cluster.server_state import JoinError
 from pinnace.component.certificate_requests import make_request
 from pinnace.component.clock import Clock
 from pinnace.component.http import HttpError

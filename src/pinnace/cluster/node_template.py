@@ -15,9 +15,6 @@ from pinnace.kubelet.simulated import Simulation, StageError
 from pinnace.machinery import quantity
 from pinnace.machinery.codec import yaml
 
-# What simulated nodes are called when nobody says: `sim-1`, `sim-2` and so on.
-DEFAULT_PREFIX = "sim"
-
 
 class TemplateError(ValueError):
     """A template that no node can be made from; the text says what is wrong with it."""

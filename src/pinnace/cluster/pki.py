@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from pinnace.apiserver.service_account_tokens import SigningKey
+from pinnace.cluster.local_addresses import local_addresses
 from pinnace.component.tls import CertificateAuthority, CertificateError, KeyPair, certificate_facts, write_atomically
 
 ADMIN, MASTERS = "kubernetes-admin", "system:masters"
@@ -53,16 +54,6 @@ def server_names(service_ip: str) -> tuple[str, ...]:
     host = socket.gethostname()
     addresses = {service_ip, "127.0.0.1", "::1", *local_addresses()}
     return (*(".".join(service[:count]) for count in (1, 2, 3, 5)), "localhost", host, *sorted(addresses))
-
-
-def local_addresses() -> tuple[str, ...]:
-    """Return the address that this machine's default route leaves by; none without a route."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing; TEST-NET-1 of RFC 5737
-        except OSError:
-            return ()
-        return (str(probe.getsockname()[0]),)
 
 
 def _authority(folder: Path, now: float) -> CertificateAuthority:

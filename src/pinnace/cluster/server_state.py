@@ -26,8 +26,15 @@ class ClusterError(Exception):
     """A cluster that cannot start; the text says what, why, and what to do."""
 
 
+class JoinError(ClusterError):
+    """A machine cannot join a cluster; the text says why, and what to do."""
+
+
 class ServerState(Struct, frozen=True):
-    """What a running server leaves for the commands to find; `note` is what its user should know, `pod_range` holds all pods."""
+    """What a running server leaves for the commands to find.
+
+    `note` is what its user should know, `pod_range` holds all pods, and `join_url` is where other machines find the server.
+    """
 
     pid: int
     server: str
@@ -35,6 +42,7 @@ class ServerState(Struct, frozen=True):
     node: str = ""
     note: str = ""
     pod_range: str = ""
+    join_url: str = ""
 
 
 @contextmanager
@@ -70,10 +78,18 @@ def server_process(paths: ClusterPaths) -> int | None:
     try:
         pid = int(paths.lock.read_text())
         # What a process of the past wrote may be the number of another one today.
-        opened = [os.stat(f"/proc/{pid}/fd/{entry}") for entry in os.listdir(f"/proc/{pid}/fd")]  # noqa: PTH116, PTH208
-        return pid if any(os.path.samestat(found, paths.lock.stat()) for found in opened) else None
+        return pid if _has_open(pid, paths.lock.stat()) else None
     except (OSError, ValueError):
         return None
+
+
+def _has_open(pid: int, wanted: os.stat_result) -> bool:
+    for entry in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - a path for each of hundreds is not needed
+        # It opens and closes others at any time.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{entry}"), wanted):  # noqa: PTH116 - as above
+                return True
+    return False
 
 
 def is_locked(paths: ClusterPaths) -> bool:

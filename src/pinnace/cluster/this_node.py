@@ -4,7 +4,6 @@ Asked for nothing in particular, it is what it can be; where that is less than r
 what to do. Asked for containers that it cannot have, the cluster does not start.
 """
 
-import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,9 +17,10 @@ from pinnace.client import Client, InProcessTransport
 from pinnace.cluster.certificates import Certificates
 from pinnace.cluster.cluster_dns import issue_certificate, make_service
 from pinnace.cluster.config import RuntimeKind
-from pinnace.cluster.containerd_config import ContainerdError, detect
+from pinnace.cluster.containerd_config import ContainerdError
+from pinnace.cluster.local_addresses import local_addresses
 from pinnace.cluster.paths import ClusterPaths
-from pinnace.cluster.pki import ClusterPki, local_addresses
+from pinnace.cluster.pki import ClusterPki
 from pinnace.cluster.server_state import ClusterError
 from pinnace.component.clock import Clock
 from pinnace.component.http import Handler, UserInfo
@@ -61,11 +61,6 @@ def choose(wanted: RuntimeKind, missing: list[str]) -> Choice:
     if missing:
         return Choice(RuntimeKind.SIMULATED, f"pods are simulated, as real ones need {lacking}: {mend}")
     return Choice(RuntimeKind.CONTAINERD)
-
-
-def missing_for_containers() -> list[str]:
-    """Return what real pods need and this machine, or this user, has not."""
-    return list(detect().missing) if os.geteuid() == 0 else ["root"]
 
 
 def _member(name: str, handler: Handler, clock: Clock, certificates: Certificates, url: str) -> "Membership":
@@ -129,11 +124,13 @@ async def this_node(
             return
         await be_real(admin, name)
         from pinnace.cluster.node import NodeFiles, node  # noqa: PLC0415
+        from pinnace.cluster.node_runtime import ready_runtime  # noqa: PLC0415
 
         await make_service(admin)
         files = NodeFiles(data_dir, data_dir / "images")
         member = _member(name, handler, clock, certificates, url)
-        async with node(files, member, clock, identity, VERSION) as kubelet:
+        images = await ready_runtime(files.containerd, files.archives, clock)
+        async with node(files, images, member, clock, identity, VERSION) as kubelet:
             note = await wait_ready(admin, name, clock)
             await mark_control_plane(admin, name)
             yield ThisNode(name, note, {name: kubelet})
