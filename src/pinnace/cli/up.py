@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -99,7 +101,7 @@ def _running_or_started(serving: Serving, nodes: int | None, tell: Callable[[str
             return state
         if nodes is not None and nodes > 1 and not serving.paths.is_cluster():
             serving.paths.name_node(_FIRST_OF_SEVERAL)
-        port = free_port(API_PORT) if serving.port is None else serving.port
+        port = _port(serving, tell) if serving.port is None else serving.port
         return start(serving.paths, ["server", *serving.arguments(port)], on_step=tell)
     except (ServerFailed, ClusterError, ForeignFolder) as error:
         fail(str(error))
@@ -109,6 +111,22 @@ def _running_or_started(serving: Serving, nodes: int | None, tell: Callable[[str
         fail(f"{error.filename}: permission denied: become root, or choose another --data-dir")
     except OSError as error:
         fail(f"{error.filename or serving.paths.root}: {error.strerror}: make room, or choose another --data-dir")
+
+
+def _port(serving: Serving, tell: Callable[[str], None]) -> int:
+    """Return the port that the cluster had, by which agents and kubeconfigs elsewhere know it, if it is free; else the usual one, or another."""
+    had = _former_port(serving.paths.admin_kubeconfig)
+    port = free_port(had or API_PORT)
+    if had and port != had:
+        tell(f"port {had} is taken by now: agents on other machines need the new one, `pinnace agent --server`")
+    return port
+
+
+def _former_port(kubeconfig: Path) -> int | None:
+    try:
+        return urlsplit(access(kubeconfig).server).port
+    except (KubeconfigError, OSError, ValueError):
+        return None
 
 
 def _make_simulated_nodes(serving: Serving, count: int) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -76,6 +77,22 @@ def test_up_that_is_interrupted_leaves_what_the_next_can_handle(commands: Comman
     done = commands.run("up", "--runtime", "none", "--port", "0")
     assert done.returncode == 0, done.stderr
     assert commands.status()["running"] is True
+
+
+def test_up_resumes_on_the_port_that_it_had(commands: Commands) -> None:
+    """Whoever knows the server by its port finds it again; where somebody else has it by now, that is said."""
+    assert commands.run("up", "--runtime", "none", "--port", "0").returncode == 0
+    had = commands.status()["server"]
+    assert isinstance(had, str)
+    assert commands.run("down").returncode == 0
+    assert commands.run("up", "--runtime", "none").returncode == 0
+    assert commands.status()["server"] == had
+    assert commands.run("down").returncode == 0
+    with socket.create_server(("0.0.0.0", urlsplit(had).port or 0)):
+        resumed = commands.run("up", "--runtime", "none")
+    assert resumed.returncode == 0
+    assert f"port {urlsplit(had).port} is taken by now" in resumed.stderr
+    assert commands.status()["server"] != had
 
 
 def test_delete_leaves_nothing(commands: Commands) -> None:
