@@ -21,7 +21,7 @@ from support.kubectl import Kubectl
 from support.several_nodes import REAL_NODES, agent_of, containers_on, lines_of
 from support.waiting import eventually
 
-pytestmark = [*REAL_NODES, pytest.mark.timeout(1800)]
+pytestmark = REAL_NODES
 
 NODE, PODS = "node02", 30
 # Many pods that stay.
@@ -112,6 +112,7 @@ def crowd(several: RunningCluster, kubectl: Kubectl) -> Iterator[Kubectl]:
     eventually(lambda: kubectl.json("get", "pods")["items"], lambda left: not left, timeout=60)
 
 
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("kills", [pytest.param(10, id="10"), pytest.param(100, id="100", marks=pytest.mark.long)])
 def test_agent_that_is_killed_again_and_again_keeps_its_pods(
     several: RunningCluster, crowd: Kubectl, capsys: pytest.CaptureFixture[str], kills: int
