@@ -85,12 +85,13 @@ class PodRoutes:
         if own is None:
             return
         others = [place for place in found.values() if place is not own and not place.node.is_loopback]
-        await asyncio.to_thread(self._netlink.route, own, others)
+        # The rules before the routes: what found its way before its exception would be hidden behind the node.
         script = masquerade(self._table, own, others)
         if self._nftables is not None and script != self._written:
             await asyncio.to_thread(_FORWARDING.write_text, "1", encoding="ascii")
             await self._nftables.apply(script)
             self._written = script
+        await asyncio.to_thread(self._netlink.route, own, others)
         if self._on_ready is not None:
             self._on_ready()
             self._on_ready = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,12 @@ def test_node_is_added_stopped_started_and_removed(several: RunningCluster, kube
         lambda: kubectl("get", "endpointslices", "-n", "kube-system", "-o", "name"),
         lambda names: "kube-dns-extra" not in names,
     )
+
+
+def is_seen(kubectl: Kubectl, caller: dict[str, Any], called: dict[str, Any]) -> bool:
+    """Whether a pod that calls another is seen under its own address."""
+    told = fetch(kubectl, caller["metadata"]["name"], called["status"]["podIP"])
+    return f"ClientIP: {caller['status']['podIP']}," in told
 
 
 @pytest.fixture
@@ -96,8 +104,8 @@ def test_agent_on_another_machine_joins_by_its_token(
         pods = pods_of(everywhere, "web")
         there, here = pods["far"], pods["node01"]
         for caller, called in ((there, here), (here, there), (there, pods["master01"]), (pods["master01"], there)):
-            told = fetch(everywhere, caller["metadata"]["name"], called["status"]["podIP"])
-            assert f"ClientIP: {caller['status']['podIP']}," in told
+            # The other nodes learn of the new one's pods a moment after it is Ready.
+            eventually(partial(is_seen, everywhere, caller, called))
         assert everywhere("exec", there["metadata"]["name"], "--", "hostname").strip() == there["metadata"]["name"]
     finally:
         process.terminate()
