@@ -47,7 +47,7 @@ KNOWN_DIFFERENCES = (
     Difference("OpenAPI", "Version 3 is written as JSON only."),
     Difference("OpenAPI", "Schemas name no values of enumerations, as the published ones do not."),
     Difference(
-        "Patch", "Entries of managedFields in another version of a kind are kept, but their paths are not converted."
+        "Patch", "An apply in another version than the last one of its manager removes nothing that it leaves out."
     ),
     Difference("Patch", "What the server makes by itself (roles, flow schemas, namespaces) has no managedFields."),
     Difference("Patch", "A type error inside a patch is refused with upstream's code, in some cases in other words."),

@@ -124,3 +124,47 @@ async def test_fields_are_owned_under_the_names_of_the_version_that_wrote_them()
         now = tree(await call("GET", f"{V2}/h"))
         assert (now["spec"]["minReplicas"], len(now["spec"]["metrics"])) == (2, 1)
         assert {one["manager"] for one in now["metadata"]["managedFields"]} == {"one", "two"}
+
+
+def owned_by(autoscaler: dict, manager: str) -> dict:
+    """Return the fields of the spec that a manager owns; empty when it owns none."""
+    entries = {one["manager"]: one["fieldsV1"] for one in autoscaler["metadata"]["managedFields"]}
+    return entries.get(manager, {}).get("f:spec", {})
+
+
+async def test_owners_in_one_version_lose_what_another_version_changes():
+    """A write in version 2 takes from a manager of version 1 what it changes, under the name that version 1 has for it."""
+    async with running_server() as call:
+        spec = {**AUTOSCALER["spec"], "targetCPUUtilizationPercentage": 60}
+        await call("POST", f"{V1}?fieldManager=one", {**AUTOSCALER, "spec": spec})
+        now = tree(await call("GET", f"{V2}/h"))
+        now["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] = 70
+        changed = tree(await call("PUT", f"{V2}/h?fieldManager=two", now))
+        assert owned_by(changed, "one").keys() == {"f:maxReplicas", "f:minReplicas", "f:scaleTargetRef"}
+        assert owned_by(changed, "two").keys() == {"f:metrics"}
+        lower = tree(
+            await call("PATCH", f"{V1}/h?fieldManager=three", {"spec": {"targetCPUUtilizationPercentage": 50}})
+        )
+        assert owned_by(lower, "two") == {}
+        assert owned_by(lower, "three").keys() == {"f:targetCPUUtilizationPercentage"}
+
+
+async def test_apply_in_one_version_conflicts_with_owners_in_another():
+    """The conflict names the other version's field and version; forced, the field changes hands."""
+    async with running_server() as call:
+        spec = {**AUTOSCALER["spec"], "targetCPUUtilizationPercentage": 60}
+        await call("POST", f"{V1}?fieldManager=one", {**AUTOSCALER, "spec": spec})
+        target = {"type": "Utilization", "averageUtilization": 80}
+        config = {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "h"},
+            "spec": {"metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]},
+        }
+        refused = tree(await call("PATCH", f"{V2}/h?fieldManager=two", config, Content_Type=APPLY))
+        assert refused["message"] == (
+            'Apply failed with 1 conflict: conflict with "one" using autoscaling/v1: .spec.targetCPUUtilizationPercentage'
+        )
+        forced = tree(await call("PATCH", f"{V2}/h?fieldManager=two&force=true", config, Content_Type=APPLY))
+        assert "f:targetCPUUtilizationPercentage" not in owned_by(forced, "one")
+        assert owned_by(forced, "two").keys() == {"f:metrics"}

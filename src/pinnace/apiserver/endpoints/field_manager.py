@@ -5,11 +5,11 @@ remembered by the spec, a write that changes no field hands back the entries it 
 apimachinery `util/managedfields/internal/{fieldmanager,skipnonapplied,structuredmerge}.go`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, ValidationError
 from msgspec.structs import replace
 
 from pinnace.api import codec, field_schema, resources
@@ -17,12 +17,14 @@ from pinnace.api.meta_v1 import ManagedFieldsEntry
 from pinnace.api.resources import Resource, StructType
 from pinnace.apiserver.endpoints.field_reset import ownable
 from pinnace.apiserver.endpoints.managed_entries import Entries, decode, encode, is_reset, with_entries
+from pinnace.apiserver.registry.table import VERSIONS
 from pinnace.machinery import timestamps
 from pinnace.machinery.managedfields import (
     APPLY,
     NOTHING,
     UPDATE,
     Applied,
+    Change,
     Manager,
     Owned,
     Tree,
@@ -45,6 +47,8 @@ class Place(Struct, frozen=True):
     api_version: str
     subresource: str
     ownable: Callable[[Tree], Tree]
+    # By apiVersion, what makes an object of another version of it.
+    views: Mapping[str, Callable[[Any], Any]] = {}
 
     @property
     def kind(self) -> str:
@@ -54,7 +58,26 @@ class Place(Struct, frozen=True):
 @cache
 def place_of(resource: Resource, subresource: str) -> Place:
     """Return what the path of a resource, or of a part of it, writes."""
-    return Place(resource.type, resource.api_version, subresource, ownable(resource, subresource))
+    return Place(
+        resource.type, resource.api_version, subresource, ownable(resource, subresource), dict(_views(resource))
+    )
+
+
+def _views(resource: Resource) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    for (api_version, plural), version in VERSIONS.items():
+        other = resources.by_path(*_group_and_version(api_version), plural)
+        if other is None or other.stored_in is None:
+            continue
+        stored = resources.stored(other)
+        if other is resource:
+            yield stored.api_version, version.to_stored
+        elif stored is resource:
+            yield api_version, version.to_served
+
+
+def _group_and_version(api_version: str) -> tuple[str, str]:
+    group, _, version = api_version.rpartition("/")
+    return group, version
 
 
 class FieldManager:
@@ -79,7 +102,8 @@ class FieldManager:
         if not managers:
             # Objects that were never tracked are not from now on; the first apply begins with it.
             return with_entries(new, None)
-        after = after_update(managers, self.root.compare(old, new), self._write(UPDATE))
+        write = self._write(UPDATE)
+        after = after_update(managers, self.root.compare(old, new), write, self._change_in(old, new))
         if after is managers and (not sent or sent == stored) and len(managers) == len(stored or ()):
             return with_entries(new, stored)
         return with_entries(new, encode(after, stored))
@@ -99,7 +123,30 @@ class FieldManager:
         if not managers and live != (nothing := codec.to_tree(_EMPTY(self.place.type))):
             first = replace(self._write(UPDATE), manager=self._named(UPDATE, BEFORE_FIRST_APPLY))
             managers = dict(after_update(managers, self.root.differences(nothing, live), first))
-        return apply(managers, self.root, live, config, self._write(APPLY), force=force)
+
+        def elsewhere(tree: Any) -> Callable[[str], Change]:
+            def change_in(api_version: str) -> Change:
+                try:
+                    old, new = (codec.convert(self.place.type, one) for one in (live, tree))
+                except ValidationError:
+                    return Change(None, None)  # what does not fit its type is refused when it is to be stored
+                return self._change_in(old, new)(api_version)
+
+            return change_in
+
+        return apply(managers, self.root, live, config, self._write(APPLY), force=force, elsewhere=elsewhere)
+
+    def _change_in(self, old: Any, new: Any) -> Callable[[str], Change]:
+        """Return how a write looks in terms of the other versions that the kind has."""
+
+        def change_in(api_version: str) -> Change:
+            view = self.place.views.get(api_version)
+            other = resources.by_kind(api_version, self.place.kind)
+            if view is None or other is None:
+                return Change(None, None)
+            return field_schema.root(other.type).compare(view(old), view(new))
+
+        return change_in
 
     def _managers(self, sent: Entries | None, stored: Entries | None) -> dict[Manager, Owned]:
         """Return the owners that a client sent, or the stored ones when it sent none or nonsense."""
@@ -129,7 +176,9 @@ class FieldManager:
         change = self.root.compare(_EMPTY(self.place.type), new)
         if sent:
             # Written anew: a client may have put blanks between the parts of what it sends back.
-            return with_entries(new, encode(after_update(self._managers(sent, None), change, write), None))
+            empty = _EMPTY(self.place.type)
+            after = after_update(self._managers(sent, None), change, write, self._change_in(empty, new))
+            return with_entries(new, encode(after, None))
         taken = write.ownable(change.changed or NOTHING)
         if not taken:
             return with_entries(new, None)

@@ -89,6 +89,10 @@ class Write(Struct, frozen=True):
     ownable: Callable[[Tree], Tree]
 
 
+# How the write looks in terms of another version, for those who own fields there.
+ChangeIn: TypeAlias = Callable[[str], Change]
+
+
 class Applied(Struct, frozen=True):
     """What an apply comes to: the tree, None when it is the live one, and the managers."""
 
@@ -96,18 +100,28 @@ class Applied(Struct, frozen=True):
     managers: Managers
 
 
+def _unchanged(api_version: str) -> Change:  # noqa: ARG001
+    return Change(None, None)
+
+
 def _filtered(fields: Tree | None, write: Write) -> Tree:
     return write.ownable(fields) if fields else NOTHING
 
 
-def after_update(managers: Managers, change: Change, write: Write) -> Managers:
+def after_update(managers: Managers, change: Change, write: Write, change_in: ChangeIn = _unchanged) -> Managers:
     """Return the managers after an update that made this change; the very same ones when they stay as they are."""
     changed, removed = _filtered(change.changed, write), _filtered(change.removed, write)
     if not changed and not removed:
         return managers
     out: dict[Manager, Owned] = {}
     for manager, owned in managers.items():
-        lost = removed if manager == write.manager else sets.union(changed, removed)
+        if manager == write.manager:
+            lost = removed
+        elif owned.api_version == write.api_version:
+            lost = sets.union(changed, removed)
+        else:
+            there = change_in(owned.api_version)
+            lost = sets.union(_filtered(there.changed, write), _filtered(there.removed, write))
         fields = sets.difference(owned.fields, lost)
         if fields:
             out[manager] = owned if fields is owned.fields else replace(owned, fields=fields)
@@ -143,10 +157,20 @@ def _capped(managers: dict[Manager, Owned]) -> Managers:
     return managers
 
 
-def apply(managers: Managers, root: Node, live: Any, config: Any, write: Write, *, force: bool = False) -> Applied:
+def apply(
+    managers: Managers,
+    root: Node,
+    live: Any,
+    config: Any,
+    write: Write,
+    *,
+    force: bool = False,
+    elsewhere: Callable[[Any], ChangeIn] = lambda tree: _unchanged,  # noqa: ARG005
+) -> Applied:
     """Lay a configuration over a live tree, and take out what its manager has let go of.
 
-    A manager that is new, or claims more, without changing anything keeps the time that it had, if any.
+    A manager that is new, or claims more, without changing anything keeps the time that it had, if any. `elsewhere` is given the tree
+    that comes out.
 
     Raises:
         Conflicts: it changes what others own, and is not forced to.
@@ -166,7 +190,7 @@ def apply(managers: Managers, root: Node, live: Any, config: Any, write: Write, 
             tree = _pruned(root, tree, last.fields, owned)
     is_changed = tree != live
     if is_changed:
-        others = _yielding(others, root.differences(live, tree), write, force=force)
+        others = _yielding(others, root.differences(live, tree), write, elsewhere(tree), force=force)
     if fields:
         time = write.time if is_changed else last.time if last is not None else None
         others[write.manager] = Owned(fields, write.api_version, time)
@@ -184,16 +208,22 @@ def _pruned(root: Node, merged: Any, last: Tree, owned: Tree) -> Any:
     return root.without(merged, sets.intersection(gone, last)) or {}
 
 
-def _yielding(others: Managers, change: Change, write: Write, *, force: bool) -> dict[Manager, Owned]:
+def _yielding(
+    others: Managers, change: Change, write: Write, change_in: ChangeIn, *, force: bool
+) -> dict[Manager, Owned]:
     """Take from the others what an apply changed and removed.
 
     Raises:
         Conflicts: they own what it changed, and it is not forced to.
     """
-    changed, removed = _filtered(change.changed, write), _filtered(change.removed, write)
+    here = _filtered(change.changed, write), _filtered(change.removed, write)
     out: dict[Manager, Owned] = {}
     conflicts: list[Conflict] = []
     for manager, owned in others.items():
+        changed, removed = here
+        if owned.api_version != write.api_version:
+            there = change_in(owned.api_version)
+            changed, removed = _filtered(there.changed, write), _filtered(there.removed, write)
         disputed = sets.intersection(owned.fields, changed)
         if disputed and not force:
             conflicts += (Conflict(manager, owned, path) for path in sets.paths(disputed))
