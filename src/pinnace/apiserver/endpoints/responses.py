@@ -31,13 +31,15 @@ _NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
 
 def escape_html(body: bytes) -> bytes:
-    """Write the three characters that Go's encoder escapes the way it does."""
+    """Write the characters that Go's encoder escapes the way it does: those of HTML, and what JavaScript takes for line breaks."""
     if b"<" in body:
         body = body.replace(b"<", b"\\u003c")
     if b">" in body:
         body = body.replace(b">", b"\\u003e")
     if b"&" in body:
         body = body.replace(b"&", b"\\u0026")
+    if b"\xe2\x80" in body:
+        body = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
     return body
 
 
@@ -58,12 +60,14 @@ def _represent_text(dumper: Any, text: str) -> Any:
     style = None
     if "\n" in text:
         style = "|"
-    elif dumper.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT_TAG:
+    elif text in _LETTERS or dumper.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT_TAG:
         style = '"'
     return dumper.represent_scalar(_TEXT_TAG, text, style=style)
 
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
+# Truth values to Go's readers, though not to this library.
+_LETTERS = frozenset("yYnN")
 _Dumper.add_representer(str, _represent_text)
 # Columns before a long text would be folded: never.
 _WIDTH = 2**30
