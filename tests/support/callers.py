@@ -11,7 +11,7 @@ from pinnace.apiserver.config import ApiServerConfig
 from pinnace.apiserver.service_account_tokens import SigningKey
 from pinnace.component.clock import VirtualClock
 from pinnace.component.healthz import Check
-from pinnace.component.http import Connection, Headers, Request, Response, UserInfo
+from pinnace.component.http import Connection, Headers, Request, Response, Upgrade, UserInfo
 from pinnace.component.identity import Identity
 from pinnace.store.memory import MemoryStore
 
@@ -29,20 +29,25 @@ class Caller:
 
         A body of bytes is sent as it is, anything else as JSON without blanks.
         """
+        answer = await self.ask(method, target, body, **headers)
+        assert isinstance(answer, Response)
+        return answer
+
+    async def ask(self, method: str, target: str, body: Any = None, **headers: str) -> Response | Upgrade:
+        """Return the answer, which may be an upgrade."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        data = (
-            body
-            if isinstance(body, bytes)
-            else b""
-            if body is None
-            else json.dumps(body, separators=(",", ":")).encode()
-        )
         media = "application/merge-patch+json" if method == "PATCH" else "application/json"
         fields = Headers([*named.items(), *(() if "Content-Type" in named else (("Content-Type", media),))])
         path, _, query = target.partition("?")
-        answer = await self._handle(Request(method, path, query=query, headers=fields, body=data, connection=ADMIN))
-        assert isinstance(answer, Response)
+        request = Request(method, path, query=query, headers=fields, body=_bytes(body), connection=ADMIN)
+        answer: Response | Upgrade = await self._handle(request)
         return answer
+
+
+def _bytes(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
 
 
 @asynccontextmanager

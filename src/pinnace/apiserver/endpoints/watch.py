@@ -16,8 +16,10 @@ from pinnace.apiserver.endpoints.options import ListOptions, list_options, parse
 from pinnace.apiserver.endpoints.responses import escape_html, tree_bytes
 from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.endpoints.table import check_include, partial, table
+from pinnace.apiserver.endpoints.watch_websocket import over_websocket
 from pinnace.apiserver.storage import WatchEvent
-from pinnace.component.http import Divertible, Headers, Response
+from pinnace.component.http import Divertible, Headers, Response, Upgrade
+from pinnace.component.http.websocket import is_websocket
 from pinnace.machinery.errors import ApiError
 from pinnace.machinery.selectors import FieldRequirement
 
@@ -27,7 +29,7 @@ LAST_BOOKMARK_SECONDS = 2.0
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
-async def watch(scope: Scope) -> Response:
+async def watch(scope: Scope) -> Response | Upgrade:
     """Answer a watch of a collection, or by the old paths of one object."""
     options = list_options(scope.request, scope.convert_label, watch=True)
     if scope.info.name:
@@ -41,7 +43,10 @@ async def watch(scope: Scope) -> Response:
     version = parse_version(options.resource_version)
     if options.send_initial_events and version:
         await scope.registry.storage.wait_fresh(version)
-    return Response(200, Headers([("Content-Type", JSON)]), _Stream(scope, options, version))
+    stream = _Stream(scope, options, version)
+    if is_websocket(scope.request):
+        return over_websocket(scope.request, stream)
+    return Response(200, Headers([("Content-Type", JSON)]), stream)
 
 
 class _Stream(AsyncIterator[bytes], Divertible):
