@@ -93,6 +93,11 @@ def test_exec_tells_a_missing_command_and_a_signal(box: Kubectl) -> None:
     missing = box.run("exec", "box", "--", "no-such-program")
     assert missing.code == 1
     assert 'exec: "no-such-program": executable file not found in $PATH' in missing.stderr
+    # The fifth version of the protocol, which only the newer one speaks, wraps the runtime's error once more.
+    wrapped = missing.stderr.startswith(
+        "error: Internal error occurred: Internal error occurred: error executing command"
+    )
+    assert wrapped is not box.program.endswith("1.20/usr/bin/kubectl")
     killed = box.run("exec", "box", "--", "sh", "-c", "kill -9 $$")
     assert killed.code == 137
 

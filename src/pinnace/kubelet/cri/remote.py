@@ -15,7 +15,7 @@ from pinnace.component.http.duplex import copy_until_answered
 from pinnace.component.http.errors import HttpError
 from pinnace.component.http.message import DuplexStream
 from pinnace.component.http.spdy import SpdyConnection, SpdyStream
-from pinnace.component.http.streams import CommandFailed, CommandStreams, PortForwardFailed
+from pinnace.component.http.streams import INTERNAL_ERROR, CommandFailed, CommandStreams, PortForwardFailed
 
 _COMMAND_PROTOCOL, _PORT_PROTOCOL = "v4.channel.k8s.io", "portforward.k8s.io"
 
@@ -93,7 +93,8 @@ def _exit_code(told: bytes) -> int:
     for cause in status.get("details", {}).get("causes", ()):
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
-    raise CommandFailed(str(status.get("message", "the runtime gave no reason")))
+    # The text is that of an internal error; whoever tells the client says so again.
+    raise CommandFailed(str(status.get("message", "the runtime gave no reason")).removeprefix(INTERNAL_ERROR))
 
 
 async def _feed(streams: CommandStreams, sink: SpdyStream) -> None:

@@ -2,6 +2,7 @@
 
 from pinnace.component.http.streams.portforward import PortForwardFailed, serve_port_forward
 from pinnace.component.http.streams.remotecommand import (
+    INTERNAL_ERROR,
     CommandFailed,
     CommandOptions,
     CommandStreams,
@@ -12,6 +13,7 @@ from pinnace.component.http.streams.remotecommand import (
 )
 
 __all__ = [
+    "INTERNAL_ERROR",
     "CommandFailed",
     "CommandOptions",
     "CommandStreams",

@@ -26,6 +26,10 @@ class CommandFailed(Exception):
     """Raised by a command's runner when it could not be run to an exit code; the text is shown to the user as it is."""
 
 
+# How the text of every internal error begins.
+INTERNAL_ERROR = "Internal error occurred: "
+
+
 class TerminalSize(Struct, frozen=True):
     """The client's terminal, in characters."""
 
@@ -75,22 +79,26 @@ class Outcome(Struct, frozen=True):
     exit_code: int = 0
     failure: str = ""
 
-    def status_json(self, command: tuple[str, ...]) -> bytes:
-        """Return the Status for the error channel of version 4 and later."""
+    def status_json(self, command: tuple[str, ...], *, translated: bool = False) -> bytes:
+        """Return the Status for the error channel of version 4 and later.
+
+        Upstream translates version 5 to version 4 on the way, which wraps failures once more and tells exit codes in other words.
+        """
         if self.failure:
+            failure = f"{INTERNAL_ERROR}{self.failure}" if translated else self.failure
             status: dict[str, Any] = {
                 "metadata": {},
                 "status": "Failure",
-                "message": f"Internal error occurred: {self.failure}",
+                "message": f"{INTERNAL_ERROR}{failure}",
                 "reason": "InternalError",
-                "details": {"causes": [{"message": self.failure}]},
+                "details": {"causes": [{"message": failure}]},
                 "code": 500,
             }
         elif self.exit_code:
             status = {
                 "metadata": {},
                 "status": "Failure",
-                "message": self._exit_text(command),
+                "message": self._exit_text(command, translated=translated),
                 "reason": "NonZeroExitCode",
                 "details": {"causes": [{"reason": "ExitCode", "message": str(self.exit_code)}]},
             }
@@ -104,11 +112,13 @@ class Outcome(Struct, frozen=True):
             return self.failure.encode()
         return self._exit_text(command).encode() if self.exit_code else b""
 
-    def _exit_text(self, command: tuple[str, ...]) -> str:
-        words = " ".join(command)
-        return (
-            f"command terminated with non-zero exit code: error executing command [{words}], exit code {self.exit_code}"
+    def _exit_text(self, command: tuple[str, ...], *, translated: bool = False) -> str:
+        cause = (
+            f"command terminated with exit code {self.exit_code}"
+            if translated
+            else f"error executing command [{' '.join(command)}], exit code {self.exit_code}"
         )
+        return f"command terminated with non-zero exit code: {cause}"
 
 
 class ResizeQueue:

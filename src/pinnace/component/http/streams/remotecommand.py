@@ -10,6 +10,7 @@ Upstream: k8s.io/kubelet `pkg/cri/streaming/remotecommand`.
 from pinnace.component.http import websocket
 from pinnace.component.http.message import DuplexStream, Headers, Request, Response, Upgrade
 from pinnace.component.http.streams.command import (
+    INTERNAL_ERROR,
     CommandFailed,
     CommandOptions,
     CommandStreams,
@@ -21,6 +22,7 @@ from pinnace.component.http.streams.spdy_command import run_spdy
 from pinnace.component.http.streams.websocket_command import WEBSOCKET_PROTOCOLS, run_websocket
 
 __all__ = [
+    "INTERNAL_ERROR",
     "CommandFailed",
     "CommandOptions",
     "CommandStreams",

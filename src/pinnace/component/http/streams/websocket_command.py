@@ -90,7 +90,7 @@ class _WebSocketStreams(CommandStreams):
     async def finish(self, outcome: Outcome) -> None:
         command = self.options.command
         if self._protocol in _WITH_STATUS:
-            await self.send(_ERROR, outcome.status_json(command))
+            await self.send(_ERROR, outcome.status_json(command, translated=self._protocol == V5))
         elif text := outcome.status_text(command):
             await self.send(_ERROR, text)
         await self._socket.close()

@@ -83,7 +83,7 @@ async def test_websocket_v5_half_close_ends_stdin_and_the_status_tells_the_exit_
         assert json.loads(status[1:]) == {
             "metadata": {},
             "status": "Failure",
-            "message": "command terminated with non-zero exit code: error executing command [cat -n], exit code 3",
+            "message": "command terminated with non-zero exit code: command terminated with exit code 3",
             "reason": "NonZeroExitCode",
             "details": {"causes": [{"reason": "ExitCode", "message": "3"}]},
         }
@@ -118,6 +118,40 @@ async def test_websocket_first_version_tells_failures_as_text():
         socket = WebSocket(stream, mask=lambda: b"abcd")
         assert (await socket.receive()).data == b"\x01"
         assert (await socket.receive()).data == b"\x03no such file"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "failed", "ended"),
+    [
+        pytest.param(
+            "v4.channel.k8s.io",
+            "Internal error occurred: no such file",
+            "command terminated with non-zero exit code: error executing command [cat -n], exit code 3",
+            id="v4",
+        ),
+        pytest.param(
+            "v5.channel.k8s.io",
+            "Internal error occurred: Internal error occurred: no such file",
+            "command terminated with non-zero exit code: command terminated with exit code 3",
+            id="v5",
+        ),
+    ],
+)
+async def test_websocket_versions_word_the_end_as_upstream_does(protocol, failed, ended):
+    """What was translated on the way to upstream's runtime is wrapped once more, and reads so here, too."""
+
+    async def fail(_streams) -> int:
+        raise CommandFailed("no such file")
+
+    async def end(_streams) -> int:
+        return 3
+
+    for run, message in ((fail, failed), (end, ended)):
+        async with upgraded(websocket_request(protocol), EVERYTHING, run) as (stream, _):
+            socket = WebSocket(stream, mask=lambda: b"abcd")
+            await socket.receive()
+            status = json.loads((await socket.receive()).data[1:])
+            assert status["message"] == message
 
 
 async def test_websocket_terminal_sizes_reach_the_command():
