@@ -220,9 +220,7 @@ def test_kr8s_writes_metadata_and_owners(kubeconfig: Path, name: str) -> None:
             await made.create()
         assert "already exists" in str(refused.value)
         await owner.delete(propagation_policy="Background")
-        async with asyncio.timeout(30):
-            while await made.exists():
-                await asyncio.sleep(0.1)
+        await made.wait("delete", timeout=30)
         with pytest.raises(kr8s.NotFoundError):
             await ConfigMap.get(name, namespace="default", api=api)
 

@@ -233,40 +233,32 @@ def test_kr8s_follows_logs(kubeconfig: Path, name: str) -> None:
 
 
 def test_kr8s_reaches_a_service(kubeconfig: Path, name: str) -> None:
-    """A service by the API's proxy and by a forwarded port, and a pod by a forwarded port without asyncio."""
+    """A service by the API's proxy and by a forwarded port, and a pod by a forwarded port."""
     import kr8s
-    import kr8s.asyncio
-    from kr8s.asyncio.objects import Service
-    from kr8s.objects import Pod
+    from kr8s.objects import Pod, Service
 
-    async def scenario() -> tuple[int, bytes]:
-        body = {"metadata": {"name": name, "namespace": "default"}, "spec": {"selector": {"app": name}}}
-        body["spec"]["ports"] = [{"port": 80}]
-        service = await Service(body, api=await kr8s.asyncio.api(kubeconfig=str(kubeconfig)))
-        await service.create()
+    api = kr8s.api(kubeconfig=str(kubeconfig))
+    spec = {"selector": {"app": name}, "ports": [{"port": 80}]}
+    service = Service({"metadata": {"name": name, "namespace": "default"}, "spec": spec}, api=api)
+    service.create()
+
+    def proxied() -> int:
         try:
-            async with asyncio.timeout(30):
-                while not await service.ready_pods():
-                    await asyncio.sleep(0.1)
-                proxied = None
-                while proxied is None:
-                    with contextlib.suppress(kr8s.ServerError):
-                        proxied = await service.proxy_http_get("/")
-                async with service.portforward(remote_port=80) as port:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.write(b"GET / HTTP/1.0\r\n\r\n")
-                    forwarded = await reader.readline()
-                    writer.close()
-        finally:
-            await service.delete()
-        return proxied.status_code, forwarded
+            return int(service.proxy_http_get("/").status_code)
+        except kr8s.ServerError as error:
+            return int(error.response.status_code) if error.response else 0
 
-    status, forwarded = asyncio.run(scenario())
-    assert status == 200
-    assert forwarded.startswith(b"HTTP/1.1 200")
-    pod = Pod.get(name, namespace="default", api=kr8s.api(kubeconfig=str(kubeconfig)))
-    with pod.portforward(remote_port=80) as port, NO_PROXY.open(f"http://127.0.0.1:{port}/", timeout=10) as answer:
-        assert b"demoapp v1.0" in answer.read()
+    try:
+        # Its endpoints are there a moment after it.
+        eventually(proxied, lambda status: status == 200)
+        for what in (service, Pod.get(name, namespace="default", api=api)):
+            with (
+                what.portforward(remote_port=80) as port,
+                NO_PROXY.open(f"http://127.0.0.1:{port}/", timeout=10) as answer,
+            ):
+                assert b"demoapp v1.0" in answer.read()
+    finally:
+        service.delete()
 
 
 def test_lightkube_runs_commands(kubeconfig: Path, name: str) -> None:
