@@ -168,31 +168,31 @@ def test_official_informer_keeps_a_cache(api: Any, name: str) -> None:
 
 
 def test_official_election_has_one_leader(kubeconfig: Path, name: str) -> None:
-    """`kubernetes.leaderelection` takes the Lease that nobody holds."""
+    """`kubernetes.leaderelection` takes the Lease that nobody holds, and steps down when somebody else does."""
     from kubernetes import client, config
     from kubernetes.leaderelection import electionconfig, leaderelection
     from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
 
     config.load_kube_config(str(kubeconfig))
     leads, over = threading.Event(), threading.Event()
-
-    def lead() -> None:
-        leads.set()
-        over.wait(30)
-
     candidate = electionconfig.Config(
         LeaseLock(name, "default", "candidate"),
-        lease_duration=3,
+        lease_duration=15,
         renew_deadline=2,
         retry_period=1,
-        onstarted_leading=lead,
+        onstarted_leading=leads.set,
         onstopped_leading=over.set,
     )
-    threading.Thread(target=leaderelection.LeaderElection(candidate).run, daemon=True).start()
+    running = threading.Thread(target=leaderelection.LeaderElection(candidate).run)
+    running.start()
     assert leads.wait(20)
     leases = client.CoordinationV1Api()
-    assert "candidate" in str(leases.read_namespaced_lease(name, "default").spec)
-    over.set()
+    assert leases.read_namespaced_lease(name, "default").spec.holder_identity == "candidate"
+    # A renewal that was under way is a conflict, and the next one finds the other's name.
+    leases.patch_namespaced_lease(name, "default", {"spec": {"holderIdentity": "other"}})
+    assert over.wait(30)
+    running.join(10)
+    assert leases.read_namespaced_lease(name, "default").spec.holder_identity == "other"
 
 
 def test_kr8s_writes_metadata_and_owners(kubeconfig: Path, name: str) -> None:

@@ -167,7 +167,7 @@ def test_delete_takes_what_belongs_to_it_along(kubectl: Kubectl) -> None:
     assert "Expected replicas to be 5, was 2" in (
         kubectl.run("scale", "rc/old", "--current-replicas=5", "--replicas=1").stderr
     )
-    kubectl("delete", "rc", "old", "--cascade=orphan" if kubectl.program.endswith("kubectl") else "--cascade=false")
+    kubectl("delete", "rc", "old", "--cascade=orphan")
     left = kubectl("get", "pods", "-l", "app=old", "-o", "name").split()
     assert len(left) == 2
     kubectl("create", "-f", "-", stdin=json.dumps(controller))
