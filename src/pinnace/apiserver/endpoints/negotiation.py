@@ -29,6 +29,8 @@ _TRANSFORMS = {
     ("PartialObjectMetadata", "v1beta1"): "PartialObjectMetadata",
     ("PartialObjectMetadataList", "v1beta1"): "PartialObjectMetadataList",
 }
+# What Go reads as true. Unlike the other flags of a query, this one is read by hand upstream.
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 # Programs with a person behind them, who get indented JSON unless they say otherwise.
 _HUMANS = ("curl", "Wget", "Mozilla/5.0")
 
@@ -87,9 +89,9 @@ def _media_type(clause: _Clause) -> str:
 
 def is_pretty(request: Request) -> bool:
     """Tell whether JSON is to be indented, as far as the query and the client's name say."""
-    wanted = request.params.get("pretty") if request.query else None
-    if wanted is not None:
-        return wanted[0] not in {"false", "0"}
+    wanted = request.param("pretty") if request.query else ""
+    if wanted:
+        return wanted in _TRUE
     return request.headers.get("User-Agent").startswith(_HUMANS)
 
 
@@ -123,7 +125,7 @@ def _choose(accept: str, pretty: bool, watch: bool, transforms: bool) -> Output:
                 refused = True
                 continue
             transform = found
-        return Output(media, pretty or clause.param("pretty") in {"1", "true"}, transform, version)
+        return Output(media, pretty or clause.param("pretty") == "1", transform, version)
     if refused:
         raise NotAcceptable(ONLY_ACCEPTED + REPRESENTATIONS)
     raise NotAcceptable(NOT_ACCEPTABLE, NO_DETAILS)
@@ -134,7 +136,7 @@ def negotiate_error(request: Request) -> Output:
     for clause in _clauses(request.headers.get("Accept")):
         media = _media_type(clause)
         if media:
-            return Output(media, is_pretty(request) or clause.param("pretty") in {"1", "true"})
+            return Output(media, is_pretty(request) or clause.param("pretty") == "1")
     return Output(JSON, is_pretty(request))
 
 

@@ -61,6 +61,8 @@ def test_negotiate_refuses_yaml_watches():
         ("kubectl/1.36", "", False),
         ("kubectl/1.36", "pretty=true", True),
         ("curl/8", "pretty=false", False),
+        ("curl/8", "pretty=", True),
+        ("curl/8", "pretty=yes", False),
     ],
 )
 def test_negotiate_indents_for_people(agent, query, pretty):
