@@ -1,5 +1,8 @@
 // A running pod through @kubernetes/client-node: exec, attach, logs, port-forward. Prints one JSON object: what was seen.
+import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import * as k8s from '@kubernetes/client-node';
 
@@ -64,6 +67,15 @@ async function exec(command, input) {
 seen.exec = await exec(['sh', '-c', 'echo out; echo err >&2']);
 seen.failed = await exec(['sh', '-c', 'exit 7']);
 seen.stdin = await exec(['head', '-n', '1'], 'typed\n');
+seen.ended = await exec(['sort'], 'b\na\n');
+seen.missing = await exec(['no-such-program']);
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'copied-'));
+fs.writeFileSync(path.join(folder, 'file'), 'through');
+await new k8s.Cp(config).cpToPod(namespace, name, 'main', folder, '/tmp');
+// The copy goes on when the call has returned.
+seen.copied = (await exec(['sh', '-c', 'until grep through /tmp/file 2>/dev/null; do sleep 0.1; done'])).out;
+fs.rmSync(folder, { recursive: true });
 
 seen.log = (await core.readNamespacedPodLog({ name, namespace, container: 'talk', limitBytes: 6 })).trim();
 const followed = new Collected();
