@@ -2,14 +2,11 @@
 
 A signal below its threshold is a condition of the node for at least five minutes. Disk is first won back by removing dead containers and
 unused images; if that does not help, and at once for memory, one pod ends per look: those that use more than they asked for first, then
-those of lower priority, then those that use the most above what they asked for. A pod also ends when it fills more of the disk than its
-own limits allow. Upstream: kubelet `eviction/eviction_manager.go`, `eviction/helpers.go`.
+those of lower priority, then those that use the most above what they asked for. Pods that fill more of the disk than their own limits
+allow end before that, which may be enough. Upstream: kubelet `eviction/eviction_manager.go`, `eviction/helpers.go`.
 """
 
-import asyncio
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Never
 
 from msgspec import Struct
@@ -20,16 +17,23 @@ from pinnace.component.clock import Clock
 from pinnace.component.logging import get_logger
 from pinnace.kubelet import pod_resources
 from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet.disk_limits import DiskLimits
 from pinnace.kubelet.garbage import Garbage
 from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.node_status import about
 from pinnace.kubelet.pleg import Pleg
-from pinnace.kubelet.runtime import PodRecords, RuntimeFailure, State, Usage
+from pinnace.kubelet.runtime import PodRecords, RuntimeFailure, Usage
 from pinnace.machinery import quantity
 
 _PERIOD_SECONDS, _LINGER_SECONDS = 10.0, 300.0
 _MEMORY_BYTES = 100 * 1024 * 1024
 _CRITICAL_PRIORITY = 2_000_000_000
+# What of a container's usage counts for a resource.
+_AMOUNTS: Mapping[str, Callable[[Usage], int]] = {
+    "memory": lambda each: each.memory_bytes,
+    "ephemeral-storage": lambda each: each.disk_bytes,
+    "inodes": lambda each: each.inodes,
+}
 _log = get_logger("eviction")
 
 
@@ -95,6 +99,23 @@ def is_critical(pod: core_v1.Pod) -> bool:
     return source != "api" or (pod.spec.priority or 0) >= _CRITICAL_PRIORITY
 
 
+def message(pod: core_v1.Pod, met: Met, used: Mapping[str, int]) -> str:
+    """Return why a pod has to go; `used` is by container."""
+    resource = met.signal.resource
+    text = (
+        f"The node was low on resource: {resource}. Threshold quantity: {_amount(met.threshold)}, "
+        f"available: {_amount(met.available)}. "
+    )
+    for container in (*pod.spec.init_containers, *pod.spec.containers):
+        using, asked = used.get(container.name, 0), container.resources.requests.get(resource, "0")
+        if resource != "inodes" and using > quantity.parse(asked).value():
+            text += (
+                f"Container {container.name} was using {_amount(using)}, request is {quantity.canonical(asked)}, "
+                f"has larger consumption of {resource}. "
+            )
+    return text
+
+
 class Evictions:
     """Watches over one node. `pods` are those that run, `evict` ends one with a message."""
 
@@ -114,6 +135,7 @@ class Evictions:
         self._config, self._clock, self._machine, self._records = config, clock, machine, records
         self._pleg, self._garbage, self._events = pleg, garbage, events
         self._pods, self._evict = pods, evict
+        self._limits = DiskLimits(config)
         # When each condition was last true, on the monotonic clock.
         self._last: dict[str, float] = {}
 
@@ -137,87 +159,50 @@ class Evictions:
         now = self._clock.monotonic()
         for each in met:
             self._last[each.signal.condition] = now
+        usage = await self._records.usage()
+        if await self._end_those_over_their_limits(usage):
+            return
         if met:
             await self._relieve(met)
-        usage = {each.container_id: each for each in await self._records.usage()}
+
+    async def _end_those_over_their_limits(self, usage: Sequence[Usage]) -> bool:
+        """End pods that fill more than they may; tell whether there were any."""
+        found = False
+        written = self._by_container(usage, lambda each: each.disk_bytes)
         for pod in self._pods():
-            message = await self._over_own_limits(pod, usage)
-            if message:
-                self._evict(pod, message)
+            text = await self._limits.exceeded(pod, written.get(pod.metadata.uid, {}))
+            if text and not is_critical(pod):
+                self._evict(pod, text)
+                found = True
+        return found
 
     async def _relieve(self, met: list[Met]) -> None:
         first = met[0]
+        resource = first.signal.resource
         node = about(self._config.node_name)
-        self._events.event(node, "Warning", "EvictionThresholdMet", f"Attempting to reclaim {first.signal.resource}")
+        self._events.event(node, "Warning", "EvictionThresholdMet", f"Attempting to reclaim {resource}")
         if first.signal.condition == "DiskPressure":
             await self._garbage.collect_containers()
             await self._garbage.collect_images(always=True)
             if first.signal.name not in {each.signal.name for each in observe(self._machine)}:
                 return
-        used = await self._used("memory" if first.signal.resource == "memory" else "disk")
-        for pod in ranked(self._pods(), used, first.signal.resource):
-            self._evict(pod, self._message(pod, first, used))
+        used = self._by_container(await self._records.usage(), _AMOUNTS[resource])
+        totals = {uid: sum(parts.values()) for uid, parts in used.items()}
+        for pod in ranked(self._pods(), totals, resource):
+            self._evict(pod, message(pod, first, used.get(pod.metadata.uid, {})))
             return
 
-    async def _used(self, what: str) -> dict[str, int]:
-        """Return what each pod uses, by UID."""
-        owners = {run.id: uid for uid in self._pleg.uids() for run in self._pleg.record(uid).instances}
-        found: dict[str, int] = {}
-        for each in await self._records.usage():
-            uid = owners.get(each.container_id)
-            if uid is not None:
-                found[uid] = found.get(uid, 0) + (each.memory_bytes if what == "memory" else each.disk_bytes)
+    def _by_container(self, usage: Sequence[Usage], amount: Callable[[Usage], int]) -> dict[str, dict[str, int]]:
+        """Return what each container uses, by UID and name."""
+        runs = {run.id: (uid, run.name) for uid in self._pleg.uids() for run in self._pleg.record(uid).instances}
+        found: dict[str, dict[str, int]] = {}
+        for each in usage:
+            if each.container_id in runs:
+                uid, name = runs[each.container_id]
+                found.setdefault(uid, {})[name] = amount(each)
         return found
-
-    @staticmethod
-    def _message(pod: core_v1.Pod, met: Met, used: Mapping[str, int]) -> str:
-        resource = met.signal.resource
-        text = (
-            f"The node was low on resource: {resource}. Threshold quantity: {_amount(met.threshold)}, "
-            f"available: {_amount(met.available)}. "
-        )
-        asked, using = pod_resources.requests(pod).get(resource, 0), used.get(pod.metadata.uid, 0)
-        if using > asked and resource != "inodes":
-            for container in pod.spec.containers or ():
-                text += (
-                    f"Container {container.name} was using {_amount(using)}, request is "
-                    f"{container.resources.requests.get(resource, '0')}, has larger consumption of {resource}. "
-                )
-                break
-        return text
-
-    async def _over_own_limits(self, pod: core_v1.Pod, usage: Mapping[str, Usage]) -> str:
-        """Return what a pod fills more of than it may; empty when nothing."""
-        for volume in pod.spec.volumes or ():
-            limit = volume.empty_dir.size_limit if volume.empty_dir is not None else None
-            if limit and volume.empty_dir is not None and volume.empty_dir.medium != "Memory":
-                base = self._config.root_dir / "pods" / pod.metadata.uid / "volumes/kubernetes.io~empty-dir"
-                if await asyncio.to_thread(_size_of, base / volume.name) > quantity.parse(limit).value():
-                    return f'Usage of EmptyDir volume "{volume.name}" exceeds the limit "{limit}". '
-        for container in pod.spec.containers or ():
-            limit = container.resources.limits.get("ephemeral-storage")
-            runs = self._pleg.record(pod.metadata.uid).of(container.name)
-            if not limit or not runs or runs[0].state is not State.RUNNING or runs[0].id not in usage:
-                continue
-            folder = f"{pod.metadata.namespace}_{pod.metadata.name}_{pod.metadata.uid}"
-            logs = await asyncio.to_thread(_size_of, self._config.log_dir / folder / container.name)
-            if usage[runs[0].id].disk_bytes + logs > quantity.parse(limit).value():
-                return f'Container {container.name} exceeded its local ephemeral storage limit "{limit}". '
-        return ""
-
-
-def _size_of(folder: Path) -> int:
-    """Return the bytes that a folder takes on its disk; what vanishes meanwhile counts for nothing."""
-    total = 0
-    for place, folders, names in os.walk(folder):
-        for name in (*folders, *names):
-            try:
-                total += os.lstat(os.path.join(place, name)).st_blocks * 512  # noqa: PTH118 - os.walk gives texts
-            except OSError:
-                continue
-    return total
 
 
 def _amount(count: int) -> str:
     """Return bytes or pieces as upstream prints them."""
-    return f"{count // 1024}Ki" if count % 1024 == 0 and count else str(count)
+    return str(quantity.of_value(count, "binary"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from pinnace.api import core_v1, meta_v1
-from pinnace.kubelet.eviction import observe, ranked
+from pinnace.kubelet.eviction import SIGNALS, Met, message, observe, ranked
 from pinnace.kubelet.machine import Disk, Machine, Memory
 
 GIB = 1 << 30
@@ -75,3 +75,42 @@ def test_those_over_their_requests_go_first() -> None:
         "important",
         "modest",
     ]
+
+
+def met(name: str, available: int, threshold: int) -> Met:
+    return Met(next(signal for signal in SIGNALS if signal.name == name), available, threshold)
+
+
+@pytest.mark.parametrize(
+    ("why", "used", "text"),
+    [
+        pytest.param(
+            met("memory.available", 90 << 20, 100 << 20),
+            {"small": 1 << 20, "large": 3 * GIB, "asking": GIB},
+            "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. "
+            "Container small was using 1Mi, request is 0, has larger consumption of memory. "
+            "Container large was using 3Gi, request is 1Gi, has larger consumption of memory. ",
+            id="each-container-by-itself",
+        ),
+        pytest.param(
+            met("nodefs.available", 1000, 1025),
+            {},
+            "The node was low on resource: ephemeral-storage. Threshold quantity: 1025, available: 1000. ",
+            id="nobody-over",
+        ),
+        pytest.param(
+            met("nodefs.inodesFree", 3, 5),
+            {"small": 100},
+            "The node was low on resource: inodes. Threshold quantity: 5, available: 3. ",
+            id="inodes-are-not-asked-for",
+        ),
+    ],
+)
+def test_message_names_what_each_container_uses(why: Met, used: Mapping[str, int], text: str) -> None:
+    """A container is named with its own use and request, and only when it uses more than it asked for."""
+    asked = {"small": {}, "large": {"memory": "1024Mi"}, "asking": {"memory": "1Gi"}}
+    containers = tuple(
+        core_v1.Container(name=name, resources=core_v1.ResourceRequirements(requests=requests))
+        for name, requests in asked.items()
+    )
+    assert message(core_v1.Pod(spec=core_v1.PodSpec(containers=containers)), why, used) == text
