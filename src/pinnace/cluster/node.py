@@ -24,6 +24,7 @@ from pinnace.cluster.config import CLUSTER_DOMAIN, DNS_ADDRESS
 from pinnace.cluster.containerd_config import ContainerdPaths
 from pinnace.cluster.images import Images
 from pinnace.cluster.ports import KUBELET_PORT, free_port
+from pinnace.cluster.server_state import ClusterError
 from pinnace.cluster.service_proxy import service_proxy
 from pinnace.cluster.static_pod_rules import complete
 from pinnace.component.clock import Clock
@@ -34,6 +35,7 @@ from pinnace.component.lifecycle import running
 from pinnace.component.tls import KeyPair
 from pinnace.controllers.dns_endpoints import PORTS_ANNOTATION
 from pinnace.kubelet import Kubelet, KubeletConfig
+from pinnace.kubelet.config_file import ConfigFileError, load
 from pinnace.kubelet.cri import CriRuntime
 from pinnace.kubelet.static_pods import PodFolder
 from pinnace.network.netlink import KernelRoutes
@@ -43,12 +45,15 @@ from pinnace.network.pod_routes import PodRoutes
 
 # Before a lock of logind is asked for again, which it refuses while the machine goes down.
 _LOGIND_SECONDS = 5.0
+# One pod that makes processes without end must not take all of the machine's; upstream has no limit of its own.
+_POD_PIDS_LIMIT = 4096
 
 
 class NodeFiles(Struct, frozen=True):
     """Where a node keeps its things, below the folder of its cluster or agent.
 
-    `archives` is where images are imported from; a user may put pods of the node's own into `static_pods`.
+    `archives` is where images are imported from; a user may put pods of the node's own into `static_pods`, and
+    its settings into `kubelet_config`.
     """
 
     root: Path
@@ -65,6 +70,10 @@ class NodeFiles(Struct, frozen=True):
     @property
     def kubelet(self) -> Path:
         return self.root / "kubelet"
+
+    @property
+    def kubelet_config(self) -> Path:
+        return self.root / "kubelet.yaml"
 
     @property
     def static_pods(self) -> Path:
@@ -111,7 +120,11 @@ class Membership(Struct, frozen=True):
 async def node(
     files: NodeFiles, images: Images, member: Membership, clock: Clock, identity: Identity, version: str
 ) -> AsyncIterator[Handler]:
-    """Run this machine, whose containerd runs and has these images, as a node while the body runs; gives its kubelet."""
+    """Run this machine, whose containerd runs and has these images, as a node while the body runs; gives its kubelet.
+
+    Raises:
+        ClusterError: the file of the node's settings cannot be obeyed.
+    """
     paths = files.containerd
     dns = NodeDns(files.dns, clock, host=member.address, service_address=DNS_ADDRESS)
     dns_ports = await dns.start(member.server, member.ca_pem, member.issue_dns)
@@ -120,19 +133,24 @@ async def node(
     def follow(pod_cidr: str) -> None:
         cni.write(paths.cni_conf, paths.cni_data, files.network, pod_cidr, masquerade=nft is None)
 
-    config = KubeletConfig(
-        node_name=member.name,
-        node_ip=member.address,
-        root_dir=files.kubelet,
-        log_dir=files.pod_logs,
-        cgroup_root=files.cgroup,
-        cluster_dns=(DNS_ADDRESS,),
-        cluster_domain=CLUSTER_DOMAIN,
-        port=port,
-        version=version,
-        kept_images=images.kept,
-        node_labels=member.labels,
-        node_annotations={PORTS_ANNOTATION: ",".join(map(str, dns_ports))},
+    config = _settings(
+        files,
+        KubeletConfig(
+            node_name=member.name,
+            node_ip=member.address,
+            root_dir=files.kubelet,
+            log_dir=files.pod_logs,
+            cgroup_root=files.cgroup,
+            cluster_dns=(DNS_ADDRESS,),
+            cluster_domain=CLUSTER_DOMAIN,
+            port=port,
+            version=version,
+            kept_images=images.kept,
+            node_labels=member.labels,
+            node_annotations={PORTS_ANNOTATION: ",".join(map(str, dns_ports))},
+            static_pod_path=files.static_pods,
+            pod_pids_limit=_POD_PIDS_LIMIT,
+        ),
     )
     async with (
         CriRuntime(str(paths.socket)) as runtime,
@@ -144,7 +162,7 @@ async def node(
             clock,
             identity,
             runtime,
-            static=PodFolder(files.static_pods, member.name, clock, complete),
+            static=PodFolder(config.static_pod_path, member.name, clock, complete) if config.static_pod_path else None,
             on_pod_cidr=follow,
         )
         async with (
@@ -153,6 +171,13 @@ async def node(
             _graceful_shutdown(kubelet, config, clock),
         ):
             yield kubelet.handle
+
+
+def _settings(files: NodeFiles, usual: KubeletConfig) -> KubeletConfig:
+    try:
+        return load(files.kubelet_config, usual)
+    except ConfigFileError as error:
+        raise ClusterError(str(error)) from error
 
 
 @asynccontextmanager

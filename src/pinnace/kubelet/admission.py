@@ -49,7 +49,10 @@ def admit(
         if any(labels.get(key) != value for key, value in (pod.spec.node_selector or {}).items()):
             text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
             return Refusal(NODE_AFFINITY, text)
-        if any(taint.effect == "NoExecute" and not _tolerates(pod, taint) for taint in node.spec.taints or ()):
+        if any(
+            taint.effect == "NoExecute" and not any(tolerates(each, taint) for each in pod.spec.tolerations or ())
+            for taint in node.spec.taints or ()
+        ):
             text = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
             return Refusal("TaintToleration", text)
     taken = {port for other in beside for port in _host_ports(other)}
@@ -90,12 +93,12 @@ def _out_of(resource: str, wanted: int, used: int, has: int) -> Refusal:
     return Refusal(f"OutOf{resource}", text)
 
 
-def _tolerates(pod: core_v1.Pod, taint: core_v1.Taint) -> bool:
-    return any(
+def tolerates(toleration: core_v1.Toleration, taint: core_v1.Taint) -> bool:
+    """Tell whether a toleration bears a taint."""
+    return (
         toleration.effect in {"", taint.effect}
         and toleration.key in {"", taint.key}
-        and (toleration.operator == "Exists" or (toleration.key and toleration.value == taint.value))
-        for toleration in pod.spec.tolerations or ()
+        and (toleration.operator == "Exists" or (bool(toleration.key) and toleration.value == taint.value))
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.api import core_v1
 from pinnace.component.logging import get_logger
@@ -37,6 +38,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     shares: int | None = None
     quota: int | None = None
     memory_bytes: int | None = None
+    pids: int | None = None
 
 
 class PodCgroups(Protocol):
@@ -45,6 +47,10 @@ class PodCgroups(Protocol):
     @abstractmethod
     def create(self, pod: core_v1.Pod) -> None:
         """Make a pod's group, or bring its limits up to date."""
+
+    @abstractmethod
+    def processes(self, pod: core_v1.Pod) -> int:
+        """Return how many processes a pod has, threads included; zero where nobody knows."""
 
     @abstractmethod
     def balance(self, pods: Iterable[core_v1.Pod]) -> None:
@@ -65,7 +71,17 @@ class KernelCgroups(PodCgroups):
         self._weights: dict[str, int] = {}
 
     def create(self, pod: core_v1.Pod) -> None:
-        self._set(cgroup_parent(self._config, pod), pod_limits(pod))
+        limits = pod_limits(pod)
+        if self._config.pod_pids_limit > 0:
+            limits = replace(limits, pids=self._config.pod_pids_limit)
+        self._set(cgroup_parent(self._config, pod), limits)
+
+    def processes(self, pod: core_v1.Pod) -> int:
+        top = self._mount if self._unified else self._mount / "pids"
+        try:
+            return int((top / cgroup_parent(self._config, pod).lstrip("/") / "pids.current").read_text())
+        except (OSError, ValueError):
+            return 0
 
     def balance(self, pods: Iterable[core_v1.Pod]) -> None:
         asked = sum(pod_resources.requests(pod).get("cpu", 0) for pod in pods if pod.status.qos_class == "Burstable")
@@ -104,6 +120,8 @@ class KernelCgroups(PodCgroups):
             (cpu / "cpu.cfs_quota_us").write_text(str(limits.quota))
         if limits.memory_bytes is not None:
             (memory / "memory.limit_in_bytes").write_text(str(limits.memory_bytes))
+        if limits.pids is not None:
+            (self._mount / "pids" / group / "pids.max").write_text(str(limits.pids))
 
     def _set_unified(self, group: str, limits: Limits) -> None:
         at = self._mount
@@ -118,6 +136,8 @@ class KernelCgroups(PodCgroups):
             (at / "cpu.max").write_text(f"{quota} {CPU_PERIOD}")
         if limits.memory_bytes is not None:
             (at / "memory.max").write_text(str(limits.memory_bytes))
+        if limits.pids is not None:
+            (at / "pids.max").write_text(str(limits.pids))
 
 
 def pod_limits(pod: core_v1.Pod) -> Limits:

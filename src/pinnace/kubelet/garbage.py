@@ -1,7 +1,8 @@
 """Frees what nobody needs any more: dead containers and sandboxes each minute, unused images when the disk is nearly full.
 
-Of each container the newest dead run stays, for its log; of each pod the newest sandbox. Images go when more than 85 % of the disk is
-used, down to 80 %, those first that nobody has asked for the longest. Upstream: kubelet `container/container_gc.go`,
+Of each container the newest dead run stays, for its log; of each pod the newest sandbox. Images go when more than a share of the disk (85 %)
+is used, down to another (80 %), those first that nobody has asked for the longest; where it is set, also those that were unused for too
+long. Upstream: kubelet `container/container_gc.go`,
 `images/image_gc_manager.go`.
 """
 
@@ -19,7 +20,6 @@ from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.runtime import ContainerRuntime, Image, Images, PodRecord, RuntimeFailure, State
 
 _CONTAINER_SECONDS, _IMAGE_SECONDS = 60.0, 300.0
-_HIGH_PERCENT, _LOW_PERCENT, _LEAST_AGE_SECONDS = 85, 80, 120.0
 _log = get_logger("garbage")
 
 
@@ -88,20 +88,18 @@ class Garbage:
     async def collect_images(self, *, always: bool = False) -> int:
         """Remove unused images if the disk is nearly full, or all of them; returns the bytes they had."""
         disk = self._machine.disk()
-        wanted = disk.capacity_bytes if always else _to_free(disk)
-        if not wanted:
-            await self._note(await self._present())
-            return 0
+        wanted = disk.capacity_bytes if always else self._to_free(disk)
         freed = 0
         for image in await self._unused(always=always):
-            if freed >= wanted:
-                break
+            if freed >= wanted and not self._is_too_old(image):
+                continue
             try:
                 await self._runtime.remove_image(image.id)
             except RuntimeFailure as error:
                 _log.warning("image not removed", image=image.id, error=str(error))
                 continue
             freed += image.size_bytes
+            self._seen.pop(image.id, None)
         if freed < wanted and not always:
             percent = 100 - disk.available_bytes * 100 // max(disk.capacity_bytes, 1)
             text = (
@@ -134,23 +132,27 @@ class Garbage:
             for image in present
             if not held & {image.id, *image.tags, *image.digests}
             and not self._is_kept(image)
-            and (always or now - self._seen[image.id] >= _LEAST_AGE_SECONDS)
+            and (always or now - self._seen[image.id] >= self._config.image_min_age_seconds)
         ]
-        return sorted(free, key=lambda image: self._images.last_used(image.id) or self._seen[image.id])
+        return sorted(free, key=self._last_used)
+
+    def _last_used(self, image: Image) -> float:
+        return self._images.last_used(image.id) or self._seen[image.id]
+
+    def _is_too_old(self, image: Image) -> bool:
+        most = self._config.image_max_age_seconds
+        return most > 0 and self._clock.monotonic() - self._last_used(image) > most
+
+    def _to_free(self, disk: Disk) -> int:
+        """Return the bytes to free; zero while enough is free."""
+        used = disk.capacity_bytes - disk.available_bytes
+        if used * 100 < disk.capacity_bytes * self._config.image_gc_high_percent:
+            return 0
+        return used - disk.capacity_bytes * self._config.image_gc_low_percent // 100
 
     def _is_kept(self, image: Image) -> bool:
         names = {*image.tags, *image.digests}
         return bool(names & self._config.kept_images()) or any("/pause:" in name for name in names)
-
-
-def _to_free(disk: Disk) -> int:
-    """Return the bytes to free; zero while enough is free."""
-    if disk.capacity_bytes == 0:
-        return 0
-    used = disk.capacity_bytes - disk.available_bytes
-    if used * 100 < disk.capacity_bytes * _HIGH_PERCENT:
-        return 0
-    return used - disk.capacity_bytes * _LOW_PERCENT // 100
 
 
 def _size(count: int) -> str:

@@ -53,7 +53,7 @@ _FAST_SECONDS, _RARE_SECONDS = 0.1, 1.6
 _HOUSEKEEPING_SECONDS = 2.0
 # Between tries to find or make the lease of the node.
 _LEASE_RETRY = Backoff(0.1, 7.0)
-_ORPHAN_GRACE_SECONDS = _EVICTION_GRACE_SECONDS = 1
+_ORPHAN_GRACE_SECONDS = 1
 _log = get_logger("kubelet")
 Authorize = Callable[[Request], Awaitable[Response | None]]
 
@@ -147,6 +147,7 @@ class Kubelet:
             self._events,
             pods=self.pods,
             evict=self._evict,
+            processes=host.cgroups.processes,
         )
         self._status.pressures = self._evictions.pressures
         self._shutdown = NodeShutdown(
@@ -369,12 +370,14 @@ class Kubelet:
         await self._node.files.remove_volumes(uid)
         await self._pleg.refresh(uid)
 
-    def _evict(self, pod: core_v1.Pod, message: str) -> None:
+    def _evict(self, pod: core_v1.Pod, message: str, grace_seconds: int) -> None:
         if (worker := self._workers.get(pod.metadata.uid)) is not None:
-            worker.evict(message, _EVICTION_GRACE_SECONDS)
+            worker.evict(message, grace_seconds)
 
     async def _admit(self, pod: core_v1.Pod) -> Refusal | None:
         """Judge a pod by the node as last seen; a mismatch of labels by the node as it is, for they may be younger than that."""
+        if (pressed := self._evictions.refusal(pod)) is not None:
+            return pressed
         others = [other for other in self._bound() if other.metadata.uid != pod.metadata.uid]
         refused = admit(pod, others, self._sources.node() or self._status.node, self._status.allocatable)
         if refused is None and self._shutdown.is_going_on:

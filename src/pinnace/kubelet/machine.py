@@ -39,6 +39,13 @@ class Memory(Struct, frozen=True):
     available_bytes: int = 0
 
 
+class Pids(Struct, frozen=True):
+    """How many processes (threads count, too) there may be, and are; all zero where nobody knows."""
+
+    most: int = 0
+    running: int = 0
+
+
 class Machine(Protocol):
     """A machine that is a node."""
 
@@ -57,6 +64,10 @@ class Machine(Protocol):
     @abstractmethod
     def memory(self) -> Memory:
         """Return how much memory is left, not counting what the kernel can take back."""
+
+    @abstractmethod
+    def pids(self) -> Pids:
+        """Return how many processes there may be, and are."""
 
     @abstractmethod
     def cpu_nanos(self) -> int:
@@ -93,6 +104,11 @@ class LinuxMachine(Machine):
         lines = dict(line.partition(":")[::2] for line in _read("/proc/meminfo").splitlines())
         total, available = (int(lines.get(key, "0 kB").split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
         return Memory(total, available)
+
+    def pids(self) -> Pids:
+        limits = [int(_read(path) or 0) for path in ("/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max")]
+        _, _, running = _read("/proc/loadavg").partition("/")
+        return Pids(min(limits), int(running.split()[0]) if running else 0)
 
     def cpu_nanos(self) -> int:
         # user, nice, system, idle, iowait, irq, softirq, steal, in ticks

@@ -16,6 +16,7 @@ from pinnace.component.http import HttpError
 from pinnace.component.logging import get_logger
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.machine import Machine
+from pinnace.kubelet.node_allocatable import allocatable, most_pods
 from pinnace.kubelet.runtime import ContainerRuntime, Health, Image, Images, RuntimeFailure
 from pinnace.machinery import quantity, timestamps
 from pinnace.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -44,13 +45,6 @@ _PRESSURES = {
     ),
 }
 _log = get_logger("node-status")
-
-
-def allocatable(has: Mapping[str, str]) -> dict[str, str]:
-    """Return what pods may ask for: all but the memory and disk that evictions keep free."""
-    disk = quantity.parse(has["ephemeral-storage"]).value()
-    memory = quantity.parse(has["memory"]).value() // 1024
-    return {**has, "ephemeral-storage": str(disk - disk // 10), "memory": f"{max(0, memory - 100 * 1024)}Ki"}
 
 
 def conditions(
@@ -129,9 +123,10 @@ class NodeStatus:
         # What else keeps the node from being ready; set by who knows.
         self.troubles: Callable[[], Sequence[str]] = tuple
         self.node: core_v1.Node | None = None
-        has = {**machine.capacity(), "pods": str(config.max_pods)}
+        has = machine.capacity()
+        has = {**has, "pods": most_pods(has, config)}
         # Written as the API server writes them: another spelling would look like a change at every look.
-        self.capacity, self.allocatable = _canonical(has), _canonical(allocatable(has))
+        self.capacity, self.allocatable = _canonical(has), _canonical(allocatable(has, config))
 
     async def register(self, seen: core_v1.Node | None = None) -> core_v1.Node:
         """Create the Node, or take over the one of this name, `seen` when it is known already; tries until it works."""

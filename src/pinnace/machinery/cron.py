@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from msgspec import Struct
 
+from pinnace.machinery import durations
+
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -28,9 +30,6 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _EVERY = "@every "
-_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _INT64 = 1 << 63
 # Days in which a schedule must come round, or never does: five years, as upstream has it.
 _SEARCH_DAYS = 5 * 366
@@ -141,12 +140,12 @@ def _split_zone(text: str) -> tuple[str, str]:
 
 def _every(text: str) -> float:
     duration = text.removeprefix(_EVERY)
-    if _DURATION.fullmatch(duration) is None:
-        reason = "missing unit in" if re.fullmatch(r"[+-]?[0-9.]*[0-9][0-9.]*", duration) else "invalid"
-        raise ValueError(f'failed to parse duration {text}: time: {reason} duration "{duration}"')
-    seconds = sum(float(part[1]) * _UNIT_SECONDS[part[2]] for part in _DURATION_PART.finditer(duration))
+    try:
+        seconds = durations.parse(duration)
+    except ValueError as error:
+        raise ValueError(f"failed to parse duration {text}: {error}") from error
     # Runs are a second apart at least, and on whole seconds.
-    return max(1.0, float(int(-seconds if duration.startswith("-") else seconds)))
+    return max(1.0, float(int(seconds)))
 
 
 def _field(text: str, bounds: _Bounds) -> Field:

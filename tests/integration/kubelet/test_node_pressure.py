@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from integration.kubelet.conftest import World, running_world
 from pinnace.api import core_v1
-from pinnace.kubelet.machine import Memory
-from pinnace.kubelet.simulated.host import SimulatedMachine
-
-if TYPE_CHECKING:
-    from tests.integration.kubelet.conftest import World
+from pinnace.kubelet.cgroups import PodCgroups
+from pinnace.kubelet.machine import Memory, Pids
+from pinnace.kubelet.simulated.host import NoCgroups, SimulatedMachine
 
 GIB, MIB = 1 << 30, 1 << 20
 
@@ -63,3 +60,68 @@ async def test_pod_over_its_own_limits_is_enough(world: World, monkeypatch: pyte
     full = await world.after("full", 3)
     assert (full.status.reason, full.status.message) == ("Evicted", "too full")
     assert (await world.get("greedy")).status.phase == "Running"
+
+
+async def test_soft_threshold_counts_after_its_grace_and_gives_pods_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The condition comes at once; a pod ends when the threshold has been met for its grace period, with at most the set grace."""
+    soft = {"memory.available": "1Gi"}
+    async with running_world(
+        eviction_soft=soft, eviction_soft_seconds={"memory.available": 60}, eviction_max_grace_seconds=5
+    ) as world:
+        usage = {"memory-usage": "2Gi", "stop-seconds": "never"}
+        await world.pod("greedy", restart="Always", annotations=usage, termination_grace_period_seconds=600)
+        await world.after("greedy", 1)
+        monkeypatch.setattr(SimulatedMachine, "memory", lambda _: Memory(8 * GIB, 900 * MIB))
+        await world.kubelet._evictions.look()
+        await world.cluster.clock.advance(seconds=59)
+        assert (await pressure(world)).status == "True"
+        await world.kubelet._evictions.look()
+        assert (await world.get("greedy")).status.phase == "Running"
+        await world.cluster.clock.advance(seconds=2)
+        await world.kubelet._evictions.look()
+        assert (await world.after("greedy", 4)).status.phase == "Running"
+        assert (await world.after("greedy", 2)).status.reason == "Evicted"
+
+
+async def test_pod_with_the_most_processes_ends_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node says so, and its pods are told from each other by the processes that they have."""
+
+    def processes(_: PodCgroups, pod: core_v1.Pod) -> int:
+        return 9000 if pod.metadata.name == "bomb" else 3
+
+    monkeypatch.setattr(NoCgroups, "processes", processes)
+    monkeypatch.setattr(SimulatedMachine, "pids", lambda _: Pids(10_000, 9990))
+    async with running_world(eviction_hard={"pid.available": "1%"}) as world:
+        for name in ("quiet", "bomb"):
+            await world.pod(name, restart="Always")
+        await world.after("bomb", 1)
+        await world.kubelet._evictions.look()
+        bomb = await world.after("bomb", 11)
+        assert bomb.status.message == ("The node was low on resource: pids. Threshold quantity: 100, available: 10. ")
+        assert (await world.get("quiet")).status.phase == "Running"
+        node = await world.cluster.client.get(core_v1.Node, "n1")
+        told = {item.type: (item.status, item.reason) for item in node.status.conditions}
+        assert told["PIDPressure"] == ("True", "KubeletHasInsufficientPID")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        pytest.param({}, "Evicted", id="best-effort"),
+        pytest.param({"priority_class_name": "system-node-critical"}, "", id="critical"),
+        pytest.param(
+            {"tolerations": (core_v1.Toleration(key="node.kubernetes.io/memory-pressure", operator="Exists"),)},
+            "",
+            id="tolerates-the-pressure",
+        ),
+    ],
+)
+async def test_node_under_pressure_refuses_pods_that_ask_for_nothing(
+    world: World, spec: dict[str, object], reason: str
+) -> None:
+    """A pod that is bound to it all the same fails, unless it is critical or said that it can bear that."""
+    world.kubelet._evictions._last["MemoryPressure"] = world.cluster.clock.monotonic()
+    await world.pod("late", restart="Always", node_name="n1", **spec)
+    status = (await world.after("late", 5)).status
+    assert status.reason == reason
+    assert status.message == ("Pod was rejected: The node had condition: [MemoryPressure]. " if reason else "")

@@ -196,7 +196,7 @@ async def test_evicted_pod_fails_with_a_disruption(world: World) -> None:
     """The status says who ended it and why."""
     await world.pod("greedy", restart="Always")
     pod = await world.after("greedy", 1)
-    world.kubelet._evict(pod, "The node was low on resource: memory. ")
+    world.kubelet._evict(pod, "The node was low on resource: memory. ", 1)
     pod = await world.after("greedy", 3)
     assert (pod.status.phase, pod.status.reason) == ("Failed", "Evicted")
     disruption = next(item for item in pod.status.conditions if item.type == "DisruptionTarget")

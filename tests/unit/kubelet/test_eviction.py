@@ -7,15 +7,16 @@ from collections.abc import Mapping
 import pytest
 
 from pinnace.api import core_v1, meta_v1
-from pinnace.kubelet.eviction import SIGNALS, Met, message, observe, ranked
-from pinnace.kubelet.machine import Disk, Machine, Memory
+from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet.eviction import Met, Threshold, message, observe, ranked, thresholds
+from pinnace.kubelet.machine import Disk, Machine, Memory, Pids
 
 GIB = 1 << 30
 
 
 class Described(Machine):
-    def __init__(self, disk: Disk, memory: Memory) -> None:
-        self._disk, self._memory = disk, memory
+    def __init__(self, disk: Disk, memory: Memory, pids: Pids | None = None) -> None:
+        self._disk, self._memory, self._pids = disk, memory, pids or Pids()
 
     def capacity(self) -> Mapping[str, str]:
         return {}
@@ -28,6 +29,9 @@ class Described(Machine):
 
     def memory(self) -> Memory:
         return self._memory
+
+    def pids(self) -> Pids:
+        return self._pids
 
     def cpu_nanos(self) -> int:
         return 0
@@ -48,7 +52,25 @@ class Described(Machine):
 )
 def test_thresholds_are_upstreams(disk: Disk, memory: Memory, met: list[str]) -> None:
     """Less than a tenth of the disk, 15 % for images, 5 % of the inodes, 100 Mi of memory."""
-    assert [each.signal.name for each in observe(Described(disk, memory))] == met
+    watched = thresholds(KubeletConfig(node_name="n", node_ip=""))
+    assert [each.threshold.name for each in observe(Described(disk, memory), watched)] == met
+
+
+def test_thresholds_can_be_set() -> None:
+    """Amounts and shares of each signal, hard and soft; memory is looked at first, and what is hard before what is soft."""
+    config = KubeletConfig(
+        node_name="n",
+        node_ip="",
+        eviction_hard={"pid.available": "5%", "memory.available": "1Gi"},
+        eviction_soft={"memory.available": "2Gi"},
+        eviction_soft_seconds={"memory.available": 90},
+    )
+    machine = Described(Disk(100, 1, 100, 1), Memory(4 * GIB, GIB - 1), Pids(1000, 951))
+    assert [(each.threshold.name, each.threshold.grace_seconds) for each in observe(machine, thresholds(config))] == [
+        ("memory.available", None),
+        ("memory.available", 90),
+        ("pid.available", None),
+    ]
 
 
 def pod(name: str, *, asked: str = "0", priority: int = 0) -> core_v1.Pod:
@@ -77,8 +99,15 @@ def test_those_over_their_requests_go_first() -> None:
     ]
 
 
+def test_processes_count_by_priority_and_number() -> None:
+    """Nobody asks for processes, so that only priority stands before their number."""
+    pods = [pod("few"), pod("many"), pod("important", priority=5)]
+    used = {"few": 3, "many": 300, "important": 3000}
+    assert [each.metadata.name for each in ranked(pods, used, "pids")] == ["many", "few", "important"]
+
+
 def met(name: str, available: int, threshold: int) -> Met:
-    return Met(next(signal for signal in SIGNALS if signal.name == name), available, threshold)
+    return Met(Threshold(name, str(threshold)), available, threshold)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,20 @@ def test_groups_of_version_2_lie_in_one_tree(tmp_path: Path) -> None:
     assert (tmp_path / "root/cgroup.subtree_control").read_text() == "+memory"
 
 
+def test_group_holds_a_pod_to_its_number_of_processes(tmp_path: Path) -> None:
+    """Where a limit is set, each pod has it; how many there are is read from the same place."""
+    for controller in ("cpu", "memory", "pids"):
+        (tmp_path / controller).mkdir()
+    config = KubeletConfig(node_name="n", node_ip="", cgroup_root="/root", pod_pids_limit=7)
+    groups, pod = KernelCgroups(config, tmp_path), make_pod(container("1"))
+    assert groups.processes(pod) == 0
+    groups.create(pod)
+    folder = tmp_path / "pids/root/burstable/podu1"
+    assert (folder / "pids.max").read_text() == "7"
+    (folder / "pids.current").write_text("3\n")
+    assert groups.processes(pod) == 3
+
+
 def test_unwritable_groups_stop_no_pod(tmp_path: Path) -> None:
     """Without rights the pod runs in what the runtime makes."""
     (tmp_path / "cpu").write_text("no folder")

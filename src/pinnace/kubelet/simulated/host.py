@@ -10,7 +10,7 @@ from pinnace.client import Client
 from pinnace.kubelet.cgroups import PodCgroups
 from pinnace.kubelet.environment import ClientSource, ConfigError, PodFacts
 from pinnace.kubelet.logs import LogOptions
-from pinnace.kubelet.machine import Disk, Machine, Memory
+from pinnace.kubelet.machine import Disk, Machine, Memory, Pids
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.pod_network import HttpAnswer, HttpCall, PodNetwork
 from pinnace.kubelet.runtime import Instance, Mount
@@ -75,6 +75,9 @@ class SimulatedMachine(Machine):
 
     def memory(self) -> Memory:
         return Memory()
+
+    def pids(self) -> Pids:
+        return Pids()
 
     def cpu_nanos(self) -> int:
         return 0
@@ -195,6 +198,9 @@ class NoCgroups(PodCgroups):
 
     def create(self, pod: core_v1.Pod) -> None:
         return
+
+    def processes(self, pod: core_v1.Pod) -> int:
+        return 0
 
     def balance(self, pods: Iterable[core_v1.Pod]) -> None:
         return
