@@ -43,6 +43,9 @@ def admit(
     """Return why the node cannot take a pod beside the others; None when it can."""
     if (sysctl := _forbidden_sysctl(pod)) is not None:
         return sysctl
+    if _needs_strict_groups(pod) and not _has_strict_groups(node):
+        text = "SupplementalGroupsPolicy=Strict is not supported in this node"
+        return Refusal("SupplementalGroupsPolicyNotSupported", text)
     beside = [other for other in others if other.status.phase not in _TERMINAL]
     if node is not None:
         labels = node.metadata.labels or {}
@@ -71,6 +74,17 @@ def _forbidden_sysctl(pod: core_v1.Pod) -> Refusal | None:
         if pod.spec.host_network and name.startswith("net."):
             return Refusal("SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host net enabled')
     return None
+
+
+def _needs_strict_groups(pod: core_v1.Pod) -> bool:
+    context = pod.spec.security_context
+    return context is not None and context.supplemental_groups_policy == "Strict"
+
+
+def _has_strict_groups(node: core_v1.Node | None) -> bool:
+    return (
+        node is not None and node.status.features is not None and bool(node.status.features.supplemental_groups_policy)
+    )
 
 
 def _lacking(pod: core_v1.Pod, beside: list[core_v1.Pod], allocatable: Mapping[str, str]) -> Refusal | None:

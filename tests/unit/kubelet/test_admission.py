@@ -15,6 +15,10 @@ NODE = core_v1.Node(
 TOLERATION = core_v1.Toleration(key="k", operator="Equal", value="v", effect="NoExecute")
 
 
+def groups(policy: str) -> core_v1.PodSecurityContext:
+    return core_v1.PodSecurityContext(supplemental_groups=(4000,), supplemental_groups_policy=policy)
+
+
 def make_pod(uid: str = "new", *, cpu: str = "0", port: int = 0, phase: str = "Pending", **spec: object) -> core_v1.Pod:
     main = core_v1.Container(
         name="c",
@@ -40,6 +44,10 @@ def make_pod(uid: str = "new", *, cpu: str = "0", port: int = 0, phase: str = "P
         pytest.param(make_pod(port=8080), [make_pod("o", port=8080)], "NodePorts", id="port-taken"),
         pytest.param(make_pod(port=8080), [make_pod("o", port=8081)], None, id="other-port"),
         pytest.param(make_pod(tolerations=()), [], "TaintToleration", id="taint"),
+        pytest.param(make_pod(security_context=groups("Merge")), [], None, id="groups-merged"),
+        pytest.param(
+            make_pod(security_context=groups("Strict")), [], "SupplementalGroupsPolicyNotSupported", id="groups-strict"
+        ),
     ],
 )
 def test_node_takes_what_fits(pod: core_v1.Pod, others: list[core_v1.Pod], reason: str | None) -> None:
