@@ -1,5 +1,6 @@
 """The kernel's control groups of pods, above those that the runtime makes for containers.
 
+    <root>                         cpu and memory: what the node has, less what is kept for others
     <root>/pod<uid>                Guaranteed
     <root>/burstable/pod<uid>      cpu: what its pods ask for together
     <root>/besteffort/pod<uid>     cpu: the least there is
@@ -11,7 +12,7 @@ written (no rights, no such controller), pods run without them, and that is said
 
 import errno
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +46,10 @@ class PodCgroups(Protocol):
     """The groups of all pods of one node."""
 
     @abstractmethod
+    def limit_all(self, amounts: Mapping[str, str]) -> bool:
+        """Keep all pods together to what the node gives them; tells whether they are."""
+
+    @abstractmethod
     def create(self, pod: core_v1.Pod) -> None:
         """Make a pod's group, or bring its limits up to date."""
 
@@ -69,6 +74,10 @@ class KernelCgroups(PodCgroups):
         self._unified = (mount / "cgroup.controllers").exists()
         self._said = False
         self._weights: dict[str, int] = {}
+
+    def limit_all(self, amounts: Mapping[str, str]) -> bool:
+        cores, memory = (pod_resources.amount(amounts, name) for name in ("cpu", "memory"))
+        return self._set(self._config.cgroup_root, Limits(shares=cpu_shares(cores), memory_bytes=memory))
 
     def create(self, pod: core_v1.Pod) -> None:
         limits = pod_limits(pod)
@@ -96,7 +105,7 @@ class KernelCgroups(PodCgroups):
             with suppress(OSError):
                 (top / below).rmdir()
 
-    def _set(self, group: str, limits: Limits) -> None:
+    def _set(self, group: str, limits: Limits) -> bool:
         try:
             if self._unified:
                 self._set_unified(group.lstrip("/"), limits)
@@ -106,6 +115,8 @@ class KernelCgroups(PodCgroups):
             if not self._said:
                 _log.warning("pods run without control groups of their own", group=group, error=str(error))
                 self._said = True
+            return False
+        return True
 
     def _set_divided(self, group: str, limits: Limits) -> None:
         for controller in _CONTROLLERS:

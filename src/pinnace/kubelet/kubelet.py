@@ -193,6 +193,9 @@ class Kubelet:
             group.create_task(self._follow_runtime(group, followed), name="kubelet pleg")
             await self._status.register(self._sources.node())
             self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
+            if self._host.cgroups.limit_all(self._status.capacity):
+                text = "Updated Node Allocatable limit across pods"
+                self._events.event(self._about(), "Normal", "NodeAllocatableEnforced", text)
             group.create_task(self._lease(), name="kubelet lease")
             group.create_task(self._node_status(), name="kubelet node status")
             await followed.wait()

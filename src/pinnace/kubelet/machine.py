@@ -133,7 +133,14 @@ class LinuxMachine(Machine):
             os_image=release.get("PRETTY_NAME", "Linux").strip('"'),
             operating_system="linux",
             architecture=_ARCHITECTURES.get(machine, machine),
+            swap=_swap(_read("/proc/meminfo")),
         )
+
+
+def _swap(meminfo: str) -> core_v1.NodeSwapStatus | None:
+    """Return how much swap there is; None where there is none."""
+    found = next((line.split()[1] for line in meminfo.splitlines() if line.startswith("SwapTotal:")), "0")
+    return core_v1.NodeSwapStatus(capacity=int(found) * 1024) if found != "0" else None
 
 
 def _first(paths: tuple[str, ...]) -> str:

@@ -162,6 +162,11 @@ class NodeStatus:
         annotations = _missing(found.metadata.annotations, self._annotations())
         metadata = {key: value for key, value in (("labels", labels), ("annotations", annotations)) if value}
         await self._write(await self._status(self.node), metadata)
+        booted, before = self._machine.info().boot_id, found.status.node_info.boot_id
+        if before and before != booted:
+            name = self._config.node_name
+            text = f"Node {name} has been rebooted, boot id: {booted}"
+            self._events.event(about(name), "Warning", "Rebooted", text)
 
     async def update(self, seen: core_v1.Node | None) -> core_v1.Node:
         """Look at the machine and write its status where it changed; returns the node as stored.

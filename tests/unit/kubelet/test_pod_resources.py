@@ -89,6 +89,18 @@ def test_groups_of_version_1_lie_in_a_tree_per_controller(tmp_path: Path) -> Non
     assert not (tmp_path / "pids/root/burstable/podu1").exists()
 
 
+def test_all_pods_together_get_what_the_node_has(tmp_path: Path) -> None:
+    """The group above all others is limited, and it is told when there is none."""
+    for controller in ("cpu", "memory"):
+        (tmp_path / controller).mkdir()
+    config = KubeletConfig(node_name="n", node_ip="", cgroup_root="/root")
+    amounts = {"cpu": "2", "memory": "64Mi", "pods": "110"}
+    assert KernelCgroups(config, tmp_path).limit_all(amounts)
+    assert (tmp_path / "cpu/root/cpu.shares").read_text() == "2048"
+    assert (tmp_path / "memory/root/memory.limit_in_bytes").read_text() == str(64 << 20)
+    assert not KernelCgroups(config, tmp_path / "cpu/root/cpu.shares").limit_all(amounts)
+
+
 def test_groups_of_version_2_lie_in_one_tree(tmp_path: Path) -> None:
     """Each folder on the way hands its controllers on; limits have version 2's names."""
     for folder in (tmp_path, tmp_path / "root", tmp_path / "root/podu1"):

@@ -196,6 +196,9 @@ class SimulatedNetwork(PodNetwork):
 class NoCgroups(PodCgroups):
     """No control groups."""
 
+    def limit_all(self, amounts: Mapping[str, str]) -> bool:
+        return False
+
     def create(self, pod: core_v1.Pod) -> None:
         return
 
