@@ -159,9 +159,9 @@ class Kubelet:
             tell=self._write_status,
         )
         self._status.troubles = lambda: (NOT_READY,) if self._shutdown.is_going_on else ()
-        stats = Stats(config.node_name, clock, runtime, self._pleg, host.machine, self.pods)
+        stats = Stats(config, clock, runtime, self._pleg, host.machine, self.pods)
         auth = authorize or ServerAuth(client, clock, config.node_name)
-        self._server = KubeletServer(clock, runtime, host.files, self._pleg, stats, self.pods, auth)
+        self._server = KubeletServer(config, clock, runtime, host.files, self._pleg, stats, self.pods, auth)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer a request to this node's port."""

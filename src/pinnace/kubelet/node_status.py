@@ -27,7 +27,7 @@ HEARTBEAT_JITTER = 0.04
 LEASE_NAMESPACE = "kube-node-lease"
 # How often a renewal is tried before the lease is looked up anew.
 _RENEW_TRIES = 5
-_MAX_IMAGES, _MAX_NAMES = 50, 5
+MAX_IMAGES, _MAX_NAMES = 50, 5
 _ANNOTATIONS = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
 # Of each pressure: reason, message and event when it is not there, then when it is.
 _PRESSURES = {
@@ -348,7 +348,7 @@ def _without_heartbeats(status: core_v1.NodeStatus) -> core_v1.NodeStatus:
 
 
 def _image_list(present: Sequence[Image]) -> tuple[core_v1.ContainerImage, ...]:
-    largest = sorted(present, key=lambda image: -image.size_bytes)[:_MAX_IMAGES]
+    largest = sorted(present, key=lambda image: -image.size_bytes)[:MAX_IMAGES]
     return tuple(
         core_v1.ContainerImage(names=(*image.digests, *image.tags)[:_MAX_NAMES], size_bytes=image.size_bytes)
         for image in largest

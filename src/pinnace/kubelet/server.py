@@ -1,4 +1,4 @@
-"""What the node answers on its port: logs, commands, connections, pods, health.
+"""What the node answers on its port: logs, commands, connections, pods, usage, settings, health.
 
 `authorize` says who may ask, before any path is looked at. Upstream: kubelet `server/server.go`.
 """
@@ -17,7 +17,8 @@ from pinnace.component.http.streams import (
     serve_port_forward,
     serve_remote_command,
 )
-from pinnace.kubelet import logs
+from pinnace.kubelet import configz, logs
+from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_containers import find
 from pinnace.kubelet.pod_files import PodFiles
@@ -35,6 +36,7 @@ class KubeletServer:
 
     def __init__(
         self,
+        config: KubeletConfig,
         clock: Clock,
         streams: Streams,
         files: PodFiles,
@@ -43,7 +45,7 @@ class KubeletServer:
         pods: Callable[[], Sequence[core_v1.Pod]],
         authorize: Callable[[Request], Awaitable[Response | None]],
     ) -> None:
-        self._clock, self._streams, self._files = clock, streams, files
+        self._config, self._clock, self._streams, self._files = config, clock, streams, files
         self._pleg, self._pods = pleg, pods
         self._stats, self._authorize = stats, authorize
 
@@ -60,8 +62,10 @@ class KubeletServer:
                 return _pod_list(self._pods())
             case ["runningpods"]:
                 return _pod_list([pod for pod in self._pods() if self._pleg.record(pod.metadata.uid).instances])
-            case ["stats", "summary"] | ["metrics", "resource"]:
-                return await self._usage(request, parts[0])
+            case ["configz"]:
+                return Response(200, _JSON, json.dumps(configz.settings(self._config)).encode())
+            case ["stats", "summary"] | ["metrics", "resource" | "cadvisor"]:
+                return await self._usage(request, parts[1])
             case ["containerLogs", namespace, name, container]:
                 return self._logs(request, namespace, name, container)
             case ["exec" | "attach" as verb, namespace, name, *_, container]:
@@ -74,8 +78,10 @@ class KubeletServer:
 
     async def _usage(self, request: Request, what: str) -> Response:
         try:
-            if what == "metrics":
+            if what == "resource":
                 return Response(200, _PROMETHEUS, (await self._stats.metrics()).encode())
+            if what == "cadvisor":
+                return Response(200, _PROMETHEUS, (await self._stats.cadvisor()).encode())
             only = request.param("only_cpu_and_memory") == "true"
             return Response(200, _JSON, json.dumps(await self._stats.summary(only_cpu_and_memory=only)).encode())
         except RuntimeFailure as error:

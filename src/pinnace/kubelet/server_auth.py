@@ -20,7 +20,7 @@ from pinnace.component.http import HttpError, Request, Response, UserInfo
 from pinnace.component.tls import CertificateError, certificate_facts
 from pinnace.machinery.errors import ApiError
 
-_TOKEN_SECONDS, _ALLOWED_SECONDS, _DENIED_SECONDS = 120.0, 300.0, 30.0
+TOKEN_SECONDS, ALLOWED_SECONDS, DENIED_SECONDS = 120.0, 300.0, 30.0
 _REMEMBERED = 1024
 _AUTHENTICATED = "system:authenticated"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -104,7 +104,7 @@ class ServerAuth:
             return None
         found = status.user
         user = UserInfo(found.username, uid=found.uid, groups=found.groups, extra=found.extra)
-        self._users.put(key, user, _TOKEN_SECONDS)
+        self._users.put(key, user, TOKEN_SECONDS)
         return user
 
     async def _may(self, user: UserInfo, verb: str, subresource: str) -> bool:
@@ -120,7 +120,7 @@ class ServerAuth:
         )
         answer = await self._client.create(authorization_v1.SubjectAccessReview(spec=spec))
         allowed = answer.status.allowed
-        self._verdicts.put(key, allowed, _ALLOWED_SECONDS if allowed else _DENIED_SECONDS)
+        self._verdicts.put(key, allowed, ALLOWED_SECONDS if allowed else DENIED_SECONDS)
         return allowed
 
 

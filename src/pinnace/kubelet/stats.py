@@ -1,4 +1,4 @@
-"""What the node and its pods use: `/stats/summary` as JSON, `/metrics/resource` for Prometheus.
+"""What the node and its pods use: `/stats/summary` as JSON, `/metrics/resource` and `/metrics/cadvisor` for Prometheus.
 
 The numbers are the runtime's own; a rate of processor use is the difference of two looks. Upstream: kubelet `server/stats/summary.go`,
 `metrics/collectors/resource_metrics.go`.
@@ -9,6 +9,9 @@ from typing import Any
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
+from pinnace.kubelet import cadvisor
+from pinnace.kubelet.config import KubeletConfig
+from pinnace.kubelet.container_config import cgroup_parent
 from pinnace.kubelet.machine import Machine
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.runtime import Instance, PodRecords, State, Usage
@@ -23,14 +26,14 @@ class Stats:
 
     def __init__(
         self,
-        node_name: str,
+        config: KubeletConfig,
         clock: Clock,
         records: PodRecords,
         pleg: Pleg,
         machine: Machine,
         pods: Callable[[], Sequence[core_v1.Pod]],
     ) -> None:
-        self._node_name, self._clock = node_name, clock
+        self._config, self._clock = config, clock
         self._records, self._pleg, self._machine, self._pods = records, pleg, machine, pods
         self._began = timestamps.format(clock.time())
         self._last: dict[str, Usage] = {}
@@ -48,7 +51,7 @@ class Stats:
         in_pods = _total(pods, "memory", now, "workingSetBytes")["workingSetBytes"]
         used = memory.capacity_bytes - memory.available_bytes if memory.capacity_bytes else in_pods
         node: dict[str, Any] = {
-            "nodeName": self._node_name,
+            "nodeName": self._config.node_name,
             "startTime": self._began,
             "cpu": self._node_cpu(pods, now),
             "memory": {"time": now, "availableBytes": memory.available_bytes, "workingSetBytes": used},
@@ -77,6 +80,17 @@ class Stats:
             self._node_rate = int((nanos - before) / (at - since)) if before else 0
             self._node_before = nanos, at
         return {"time": now, "usageNanoCores": self._node_rate, "usageCoreNanoSeconds": nanos}
+
+    async def cadvisor(self) -> str:
+        """Return what containers use under the names that dashboards know."""
+        usage = await self._look()
+        used = [
+            cadvisor.Used(pod, run, usage[run.id], cgroup_parent(self._config, pod))
+            for pod in self._pods()
+            for run in self._pleg.record(pod.metadata.uid).instances
+            if run.state is State.RUNNING and run.id in usage
+        ]
+        return cadvisor.exposition(self._machine.info(), self._machine.capacity(), used)
 
     async def metrics(self) -> str:
         """Return processor and memory of node, pods and containers in Prometheus' text format."""
