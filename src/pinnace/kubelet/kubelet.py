@@ -161,7 +161,9 @@ class Kubelet:
         self._status.troubles = lambda: (NOT_READY,) if self._shutdown.is_going_on else ()
         stats = Stats(config, clock, runtime, self._pleg, host.machine, self.pods)
         auth = authorize or ServerAuth(client, clock, config.node_name)
-        self._server = KubeletServer(config, clock, runtime, host.files, self._pleg, stats, self.pods, auth)
+        self._server = KubeletServer(
+            config, clock, runtime, host.files, self._pleg, stats, self._prober, self.pods, auth
+        )
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer a request to this node's port."""

@@ -6,6 +6,8 @@ a new container. Upstream: kubelet `prober/worker.go`, `prober/prober_manager.go
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
@@ -67,6 +69,8 @@ class Prober:
     def __init__(self, asking: Probes, clock: Clock) -> None:
         self._probes, self._clock = asking, clock
         self._watched: dict[tuple[str, str], _Watched] = {}
+        # How often each probe got each result; by UID, container, kind and result.
+        self._results: Counter[tuple[str, str, Kind, str]] = Counter()
         self._group: asyncio.TaskGroup | None = None
 
     def carry_in(self, group: asyncio.TaskGroup) -> None:
@@ -110,6 +114,21 @@ class Prober:
         """Stop probing a pod."""
         for key in [key for key in self._watched if key[0] == uid]:
             _cancel(self._watched.pop(key))
+        for result in [result for result in self._results if result[0] == uid]:
+            del self._results[result]
+
+    def metrics(self, pods: Iterable[core_v1.Pod]) -> str:
+        """Return the results of the probes of pods in Prometheus' text format."""
+        known = {pod.metadata.uid: pod.metadata for pod in pods}
+        lines = [
+            f'prober_probe_total{{container="{container}",namespace="{known[uid].namespace}",pod="{known[uid].name}",'
+            f'pod_uid="{uid}",probe_type="{kind}",result="{result}"}} {count}\n'
+            for (uid, container, kind, result), count in sorted(self._results.items())
+            if uid in known
+        ]
+        text = "Cumulative number of a liveness, readiness or startup probe for a container by result."
+        head = f"# HELP prober_probe_total [BETA] {text}\n# TYPE prober_probe_total counter\n"
+        return head + "".join(lines) if lines else ""
 
     def unready(self, pod: core_v1.Pod) -> frozenset[str]:
         """Return the containers of a pod that are not ready, as far as probes tell."""
@@ -138,6 +157,7 @@ class Prober:
         while True:
             asked_at = self._clock.monotonic()
             answer = await self._ask(watched, kind, probe)
+            self._results[watched.uid, watched.target.container.name, kind, _result(answer)] += 1
             if answer is not None:
                 good = answer.verdict is not probes.Verdict.FAILURE
                 successes, failures = (successes + 1, 0) if good else (0, failures + 1)
@@ -191,6 +211,12 @@ class Prober:
 
     def _found(self, pod: core_v1.Pod, container: core_v1.Container) -> _Watched | None:
         return self._watched.get((pod.metadata.uid, container.name))
+
+
+def _result(answer: Answer | None) -> str:
+    if answer is None:
+        return "unknown"
+    return "failed" if answer.verdict is probes.Verdict.FAILURE else "successful"
 
 
 def _cancel(watched: _Watched) -> None:

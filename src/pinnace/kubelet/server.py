@@ -22,6 +22,7 @@ from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_containers import find
 from pinnace.kubelet.pod_files import PodFiles
+from pinnace.kubelet.prober import Prober
 from pinnace.kubelet.runtime import Instance, RuntimeFailure, State, Streams
 from pinnace.kubelet.stats import Stats
 from pinnace.machinery import timestamps
@@ -42,12 +43,13 @@ class KubeletServer:
         files: PodFiles,
         pleg: Pleg,
         stats: Stats,
+        prober: Prober,
         pods: Callable[[], Sequence[core_v1.Pod]],
         authorize: Callable[[Request], Awaitable[Response | None]],
     ) -> None:
         self._config, self._clock, self._streams, self._files = config, clock, streams, files
         self._pleg, self._pods = pleg, pods
-        self._stats, self._authorize = stats, authorize
+        self._stats, self._prober, self._authorize = stats, prober, authorize
 
     async def handle(self, request: Request) -> Response | Upgrade:
         """Answer one request."""
@@ -64,6 +66,8 @@ class KubeletServer:
                 return _pod_list([pod for pod in self._pods() if self._pleg.record(pod.metadata.uid).instances])
             case ["configz"]:
                 return Response(200, _JSON, json.dumps(configz.settings(self._config)).encode())
+            case ["metrics", "probes"]:
+                return Response(200, _PROMETHEUS, self._prober.metrics(self._pods()).encode())
             case ["stats", "summary"] | ["metrics", "resource" | "cadvisor"]:
                 return await self._usage(request, parts[1])
             case ["containerLogs", namespace, name, container]:

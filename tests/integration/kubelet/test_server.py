@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pinnace.api import core_v1
+
 if TYPE_CHECKING:
     from tests.integration.kubelet.conftest import World
 
@@ -69,3 +71,19 @@ async def test_dashboards_find_containers_and_pods(world: World) -> None:
     assert cpu.labels["cpu"] == "total"
     assert cpu.value == pytest.approx(4.5, abs=0.5)
     assert families["machine_cpu_cores"].samples[0].value == 8
+
+
+async def test_probes_are_counted_by_result(world: World) -> None:
+    """What a probe was answered is counted for its container, and forgotten with its pod."""
+    probe = core_v1.Probe(http_get=core_v1.HTTPGetAction(path="/", port=80), period_seconds=1)
+    main = core_v1.Container(name="main", image="app", readiness_probe=probe)
+    await world.pod("slow", containers=(main,), annotations={"ready-after-seconds": "10"})
+    await world.after("slow", 20)
+    text = (await world.ask("/metrics/probes"))[1].decode()
+    (family,) = text_string_to_metric_families(text)
+    counts = {sample.labels["result"]: sample.value for sample in family.samples}
+    assert {(sample.labels["pod"], sample.labels["probe_type"]) for sample in family.samples} == {("slow", "Readiness")}
+    assert counts == {"failed": pytest.approx(10, abs=2), "successful": pytest.approx(10, abs=2)}
+    await world.cluster.client.delete(core_v1.Pod, "slow", "default")
+    await world.cluster.clock.advance(seconds=40)
+    assert await world.ask("/metrics/probes") == (200, b"")
