@@ -29,7 +29,7 @@ from pinnace.kubelet.log_rotation import LogRotation
 from pinnace.kubelet.machine import LinuxMachine
 from pinnace.kubelet.mirror_pods import MirrorPods
 from pinnace.kubelet.node_shutdown import NOT_READY, REFUSAL, NodeShutdown
-from pinnace.kubelet.node_status import HEARTBEAT_JITTER, RENEW_SECONDS, UPDATE_SECONDS, NodeStatus
+from pinnace.kubelet.node_status import HEARTBEAT_JITTER, RENEW_SECONDS, UPDATE_SECONDS, NodeStatus, about
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.pod_context import Node
 from pinnace.kubelet.pod_files import DiskFiles
@@ -194,10 +194,11 @@ class Kubelet:
             followed = asyncio.Event()
             group.create_task(self._follow_runtime(group, followed), name="kubelet pleg")
             await self._status.register(self._sources.node())
-            self._events.event(self._about(), "Normal", "Starting", "Starting kubelet.")
+            node = about(self._config.node_name)
+            self._events.event(node, "Normal", "Starting", "Starting kubelet.")
             if self._host.cgroups.limit_all(self._status.capacity):
                 text = "Updated Node Allocatable limit across pods"
-                self._events.event(self._about(), "Normal", "NodeAllocatableEnforced", text)
+                self._events.event(node, "Normal", "NodeAllocatableEnforced", text)
             group.create_task(self._lease(), name="kubelet lease")
             group.create_task(self._node_status(), name="kubelet node status")
             await followed.wait()
@@ -395,10 +396,6 @@ class Kubelet:
             _log.warning("node not read anew", pod=pod.metadata.name, error=str(error))
             return refused
         return admit(pod, others, node, self._status.allocatable)
-
-    def _about(self) -> core_v1.Node:
-        assert self._status.node is not None
-        return self._status.node
 
 
 def _warn_once(event: str, error: Exception, said: str) -> str:

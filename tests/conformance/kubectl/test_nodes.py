@@ -136,3 +136,41 @@ def test_drain_and_cordon_choose_by_label(kubectl_now: Kubectl, node: str) -> No
     kubectl_now("patch", "node", node, "-p", '{"spec":{"unschedulable":null}}')
     assert "unschedulable" not in kubectl_now.json("get", "node", node)["spec"]
     kubectl_now("label", "node", node, "chosen-")
+
+
+# What stands before the first colon, or the first word where there is none, of each row that upstream has for such a node.
+ROWS = (
+    """
+Name Roles Labels Annotations CreationTimestamp Taints Unschedulable
+Lease HolderIdentity AcquireTime RenewTime
+Conditions Type ---- MemoryPressure DiskPressure PIDPressure Ready
+Addresses InternalIP Hostname
+Capacity cpu ephemeral-storage hugepages-1Gi hugepages-2Mi memory pods
+Allocatable cpu ephemeral-storage hugepages-1Gi hugepages-2Mi memory pods
+System\xa0Info Machine\xa0ID System\xa0UUID Boot\xa0ID Kernel\xa0Version OS\xa0Image Operating\xa0System Architecture
+Container\xa0Runtime\xa0Version Kubelet\xa0Version Kube-Proxy\xa0Version
+PodCIDR PodCIDRs Non-terminated\xa0Pods
+Allocated\xa0resources Resource -------- cpu memory ephemeral-storage hugepages-1Gi hugepages-2Mi
+Events
+"""
+    .replace("\n", " ")
+    .strip()
+    .split(" ")
+)
+
+
+def test_describe_has_every_row(kubectl: Kubectl, node: str) -> None:
+    """Sections and rows are upstream's, in its order; the agent's events are found by old clients, too, which look for a node's name."""
+    text = kubectl("describe", "node", node)
+    found = []
+    for line in text.partition("Events:")[0].splitlines():
+        words = line.strip()
+        if words.startswith(("(", "Namespace ", "---------")) or line.startswith(" " * 12):
+            continue
+        found.append(words.partition(":")[0] if ":" in words.partition("  ")[0] else words.split()[0])
+    rows = [row.replace("\xa0", " ") for row in ROWS]
+    assert [row for row in found if row in rows] == rows[:-1]
+    events = text.partition("Events:")[2]
+    for reason in ("Starting", "NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
+        assert f"  {reason} " in events
+    assert "Starting kubelet." in events
