@@ -186,7 +186,7 @@ class Simulator:
             sync_seconds=0,
             beat_seconds=_BEAT_SECONDS,
         )
-        identity, host = Identity(self._random), runtime.host(client)
+        identity, host = Identity(self._random), runtime.host(client, name)
         kubelet = Kubelet(
             config,
             client,

@@ -28,6 +28,7 @@ from pinnace.kubelet.images import ImageManager
 from pinnace.kubelet.log_rotation import LogRotation
 from pinnace.kubelet.machine import LinuxMachine
 from pinnace.kubelet.mirror_pods import MirrorPods
+from pinnace.kubelet.node_allocatable import enforced
 from pinnace.kubelet.node_shutdown import NOT_READY, REFUSAL, NodeShutdown
 from pinnace.kubelet.node_status import HEARTBEAT_JITTER, RENEW_SECONDS, UPDATE_SECONDS, NodeStatus, about
 from pinnace.kubelet.pleg import Pleg
@@ -196,7 +197,7 @@ class Kubelet:
             await self._status.register(self._sources.node())
             node = about(self._config.node_name)
             self._events.event(node, "Normal", "Starting", "Starting kubelet.")
-            if self._host.cgroups.limit_all(self._status.capacity):
+            if self._host.cgroups.limit_all(enforced(self._status.capacity, self._config)):
                 text = "Updated Node Allocatable limit across pods"
                 self._events.event(node, "Normal", "NodeAllocatableEnforced", text)
             group.create_task(self._lease(), name="kubelet lease")

@@ -93,7 +93,7 @@ async def running_world(
                 cluster.clock,
                 Identity(source),
                 runtime,
-                host=runtime.host(client),
+                host=runtime.host(client, "n1"),
                 static=PodFolder(static, "n1", cluster.clock, complete) if static is not None else None,
             )
             task = asyncio.get_running_loop().create_task(kubelet.run())

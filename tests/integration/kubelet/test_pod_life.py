@@ -280,7 +280,7 @@ async def test_new_agent_takes_over_what_runs(world: World) -> None:
     source = random.Random(2)
     config = KubeletConfig(node_name="n1", node_ip="192.0.2.1", relist_seconds=0, sync_seconds=0)
     second = Kubelet(
-        config, client, world.cluster.clock, Identity(source), world.runtime, host=world.runtime.host(client)
+        config, client, world.cluster.clock, Identity(source), world.runtime, host=world.runtime.host(client, "n1")
     )
     task = asyncio.get_running_loop().create_task(second.run())
     try:

@@ -25,7 +25,7 @@ async def register_again(world: World) -> core_v1.Node:
     client = world.cluster.client_as(UserInfo("system:node:n1", groups=("system:nodes", "system:authenticated")))
     config = KubeletConfig(node_name="n1", node_ip="192.0.2.1", relist_seconds=0, sync_seconds=0)
     identity = Identity(random.Random(2))
-    host = world.runtime.host(client)
+    host = world.runtime.host(client, "n1")
     agent = Kubelet(config, client, world.cluster.clock, identity, world.runtime, host=host)
     task = asyncio.get_running_loop().create_task(agent.run())
     try:

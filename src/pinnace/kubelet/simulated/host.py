@@ -1,6 +1,6 @@
 """The rest of a simulated node: a machine that is only described, files that are not written, pods that answer by themselves."""
 
-import random
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -43,7 +43,7 @@ class SimulatedMachine(Machine):
         ephemeral_storage: str,
         extended_resources: Mapping[str, str],
         architecture: str,
-        source: random.Random,
+        name: str,
     ) -> None:
         self._capacity = {
             "cpu": cpu,
@@ -53,7 +53,10 @@ class SimulatedMachine(Machine):
             "memory": memory,
             **extended_resources,
         }
-        machine_id, boot_id = (f"{source.getrandbits(128):032x}" for _ in range(2))
+        # The same in each process: a restart of the simulation is no reboot of the machine.
+        machine_id, boot_id = (
+            hashlib.blake2b(f"{what} {name}".encode(), digest_size=16).hexdigest() for what in ("machine", "boot")
+        )
         self._info = core_v1.NodeSystemInfo(
             machine_id=machine_id,
             system_uuid=machine_id,

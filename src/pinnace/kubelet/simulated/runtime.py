@@ -107,15 +107,15 @@ class SimulatedRuntime(Runtime):
             container.ended.set()
         await self._stack.aclose()
 
-    def host(self, client: Client) -> Host:
-        """Return the rest of the node, whose agent reads config maps and secrets with this client."""
+    def host(self, client: Client, name: str) -> Host:
+        """Return the rest of the node of this name, whose agent reads config maps and secrets with this client."""
         machine = SimulatedMachine(
             cpu=self._simulation.cpu,
             memory=self._simulation.memory,
             ephemeral_storage=self._simulation.ephemeral_storage,
             extended_resources=self._simulation.extended_resources or {},
             architecture=self._simulation.architecture,
-            source=self._random,
+            name=name,
         )
         return Host(machine, SimulatedFiles(self, client), SimulatedNetwork(self), NoCgroups())
 
