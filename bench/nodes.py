@@ -18,10 +18,10 @@ from servers import ROOT, cluster
 
 # Seconds for a cluster to become quiet after its nodes are Ready: one round of heartbeats.
 _CALM_SECONDS = 15.0
-# Nodes → the most that they may take to register, in seconds; of one core, in percent; in MB.
-_GOALS: dict[int, tuple[float | None, float | None, float | None]] = {
-    1000: (None, 30.0, 350.0),
-    5000: (60.0, None, None),
+# Nodes → the most that they may take to register, in seconds; of one core, in percent; in MB; and to stop, in seconds.
+_GOALS: dict[int, tuple[float | None, float | None, float | None, float | None]] = {
+    1000: (None, 30.0, 350.0, None),
+    5000: (60.0, None, None, 10.0),
 }
 
 
@@ -33,6 +33,7 @@ class Measured:
     register_seconds: float
     cpu_percent: float
     resident_mb: float
+    down_seconds: float
 
 
 def measure(sizes: Sequence[int], idle_seconds: float) -> list[Figure]:
@@ -54,17 +55,21 @@ def _measure(nodes: int, idle_seconds: float) -> Measured:
         before = _cpu_seconds(pid)
         time.sleep(idle_seconds)
         share = (_cpu_seconds(pid) - before) / idle_seconds
-        return Measured(nodes, seconds, 100 * share, _resident_mb(pid))
+        resident = _resident_mb(pid)
+        begun = time.perf_counter()
+        made.pinnace("down")
+        return Measured(nodes, seconds, 100 * share, resident, time.perf_counter() - begun)
 
 
 def _figures(measured: Measured, idle_seconds: float) -> list[Figure]:
     nodes = measured.nodes
-    register, cpu, memory = _GOALS.get(nodes, (None, None, None))
+    register, cpu, memory, down = _GOALS.get(nodes, (None, None, None, None))
     note = f"of one core, over {idle_seconds:.0f} s"
     return [
         Figure(f"{nodes} simulated nodes, made to Ready", measured.register_seconds, "s", register),
         Figure(f"{nodes} simulated nodes idle, CPU", measured.cpu_percent, "%", cpu, note=note),
         Figure(f"{nodes} simulated nodes idle, resident", measured.resident_mb, "MB", memory),
+        Figure(f"{nodes} simulated nodes, pinnace down", measured.down_seconds, "s", down),
     ]
 
 

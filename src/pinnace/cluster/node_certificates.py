@@ -170,7 +170,8 @@ class NodeCertificates:
             return pair
 
     async def _issued(self, client: Client, signer: str, usage: str, names: Sequence[str] = ()) -> KeyPair:
-        made = await asyncio.to_thread(make_request, NODE_USER + self._node, [NODES], names)
+        with self._clock.hold("a key for a certificate"):
+            made = await asyncio.to_thread(make_request, NODE_USER + self._node, [NODES], names)
         spec = CertificateSigningRequestSpec(
             request=base64.b64encode(made.request_pem).decode(),
             signer_name=signer,

@@ -6,7 +6,7 @@ cluster's event loop.
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +105,30 @@ class SyncCluster(Struct, frozen=True):
     def settle(self) -> None:
         """Wait until nothing is going on."""
         self.call(self.cluster.settle())
+
+    def add_node(self, name: str, *, labels: Mapping[str, str] | None = None, **capacity: str) -> None:
+        """Add a simulated node and let time pass until it is Ready; `capacity` is what it has: `cpu="2", memory="4Gi"`."""
+        self.call(self.cluster.add_node(name, labels=labels, **capacity))
+
+    def stop_node(self, name: str) -> None:
+        """Switch a simulated node off, as a machine that loses its power: nobody is told, its containers are there when it returns."""
+        self.call(self.cluster.stop_node(name))
+
+    def start_node(self, name: str) -> None:
+        """Switch a simulated node on again."""
+        self.call(self.cluster.start_node(name))
+
+    def remove_node(self, name: str) -> None:
+        """Remove a simulated node and all it runs."""
+        self.call(self.cluster.remove_node(name))
+
+    def wait_ready(self, names: Iterable[str]) -> None:
+        """Let time pass until these nodes take pods.
+
+        Raises:
+            TimeoutError: they do not within a minute of the cluster's time.
+        """
+        self.call(self.cluster.wait_ready(names))
 
     @contextmanager
     def listening(self, *, time_passes: bool = True) -> Iterator[Path]:

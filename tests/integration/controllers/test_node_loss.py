@@ -20,6 +20,10 @@ async def effects(cluster: Cluster, name: str) -> set[str]:
     return {taint.effect for taint in (await node(cluster, name)).spec.taints if taint.key == LOST_TAINT}
 
 
+async def ready(cluster: Cluster, name: str) -> core_v1.NodeCondition:
+    return next(item for item in (await node(cluster, name)).status.conditions if item.type == "Ready")
+
+
 async def lost(cluster: Cluster) -> list[str]:
     """Return the nodes whose pods are driven away."""
     found = (await cluster.client.list(core_v1.Node)).items
@@ -106,6 +110,27 @@ async def test_node_that_returns_in_time_keeps_its_pods(cluster: Cluster, namesp
     assert all(condition(item, "Ready")[0] == "True" for item in await pods(cluster, namespace))
     (cancelled,) = await events(cluster, namespace, "TaintManagerEviction")
     assert cancelled.startswith(f"Cancelling deletion of Pod {namespace}/web-")
+
+
+async def test_node_that_comes_and_goes_within_the_grace_period_loses_nothing(cluster: Cluster, namespace: str) -> None:
+    """Silent for 35 s again and again, it is Ready all the time, and no pod is moved or marked."""
+    for name in ("a", "b", "c"):
+        await cluster.add_node(name)
+    await cluster.client.create(replica_set("web", namespace, 6))
+    await cluster.clock.advance(seconds=5)
+    before = {item.metadata.uid for item in await pods(cluster, namespace)}
+    since = (await ready(cluster, "a")).last_transition_time
+    for _ in range(20):
+        await cluster.stop_node("a")
+        await cluster.clock.advance(seconds=35)
+        await cluster.start_node("a")
+        await cluster.clock.advance(seconds=2)
+    now = await ready(cluster, "a")
+    assert (now.status, now.last_transition_time) == ("True", since)
+    assert await effects(cluster, "a") == set()
+    assert {item.metadata.uid for item in await pods(cluster, namespace)} == before
+    assert await events(cluster, namespace, "TaintManagerEviction") == []
+    assert await events(cluster, namespace, "NodeNotReady") == []
 
 
 @pytest.mark.parametrize(

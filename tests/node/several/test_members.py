@@ -80,7 +80,7 @@ def test_agent_on_another_machine_joins_by_its_token(
 ) -> None:
     """The printed command makes another machine a node, whose pods others reach though a router stands between.
 
-    A wrong token, a wrong authority and a taken name are refused, each in one line that says which.
+    A wrong token, one that has expired, a wrong authority and a taken name are refused, each in one line that says which.
     """
     joining = several.pinnace("token", "create").split()[1:]
     data_dir = tmp_path_factory.mktemp("far") / "agent"
@@ -93,6 +93,9 @@ def test_agent_on_another_machine_joins_by_its_token(
         return done.stderr
 
     assert "does not know the token aaaaaa" in refusal("--token", "aaaaaa.0123456789abcdef")
+    expiring = several.pinnace("token", "create", "--ttl", "0.0003").split()[5]
+    eventually(lambda: several.pinnace("token", "list"), lambda listed: expiring.partition(".")[0] not in listed)
+    assert f"does not know the token {expiring.partition('.')[0]}: has it expired?" in refusal("--token", expiring)
     assert "not the cluster that you mean" in refusal("--ca-hash", "sha256:" + "0" * 64)
     assert 'a Node with name "node01"' in refusal("--node-name", "node01")
     words = [*far, *joining, "--node-name", "far", "--data-dir", str(data_dir)]
