@@ -90,13 +90,18 @@ def containers_on(cluster: RunningCluster, node: str) -> set[int]:
     return set(container_processes(ContainerdPaths(cluster.data_dir / "nodes" / node / "containerd").socket))
 
 
+# Which packets a cut drops: those from an address, and those to it; as hooks, and the side of a packet that is looked at there.
+FROM, TO = (("prerouting", "saddr"),), (("output", "daddr"), ("forward", "daddr"))
+
+
 @contextmanager
-def cut_off(address: str) -> Iterator[None]:
-    """Drop every packet from and to an address while the body runs."""
-    table = "cut" + address.replace(".", "-")
+def cut_off(address: str, sides: tuple[tuple[str, str], ...] = (*FROM, *TO), *, percent: int = 100) -> Iterator[None]:
+    """Drop packets from and to an address while the body runs: all of them, or a share by chance."""
+    table = f"cut{percent}-" + address.replace(".", "-")
+    some = f"numgen random mod 100 < {percent}" if percent < 100 else ""
     chains = "".join(
-        f"chain {hook} {{ type filter hook {hook} priority -300; ip {side} {address} drop; }}\n"
-        for hook, side in (("prerouting", "saddr"), ("output", "daddr"), ("forward", "daddr"))
+        f"chain {hook} {{ type filter hook {hook} priority -300; ip {side} {address} {some} drop; }}\n"
+        for hook, side in sides
     )
     subprocess.run(["nft", "-f", "-"], input=f"table ip {table} {{\n{chains}}}\n", text=True, check=True)
     try:
