@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 
 import pytest
 
@@ -166,11 +167,15 @@ def test_debug_replaces_the_pod_it_copies(talking_now: Kubectl) -> None:
     eventually(lambda: talking_now.run("get", "pod", "talk").stderr, lambda text: "(NotFound)" in text)
 
 
-def test_port_forward_listens_and_refuses_what_it_cannot_reach(talking_now: Kubectl) -> None:
-    """A port of a pod is forwarded; a service without a selector leads nowhere."""
+def test_port_forward_listens_and_tells_what_it_cannot_reach(talking_now: Kubectl) -> None:
+    """A port of a pod is forwarded, and who uses it learns that nothing is there; a service without a selector leads nowhere."""
     with talking_now.started("port-forward", "pod/talk", ":80") as forward:
         assert forward.stdout is not None
-        assert forward.stdout.readline().startswith("Forwarding from 127.0.0.1:")
+        port = int(forward.stdout.readline().split("127.0.0.1:")[1].split(" ")[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            said = eventually(forward.stdout.readline, lambda line: "error forwarding port 80 to pod talk" in line)
+            assert "a simulated pod listens on no port" in said
+            assert connection.recv(1) == b""
     done = talking_now.run("-n", "default", "port-forward", "service/kubernetes", ":443")
     assert done.code == 1
     assert "Service is defined without a selector" in done.stderr

@@ -19,7 +19,8 @@ from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.images import Images
 from pinnace.cluster.mounts import unmount_below
 from pinnace.component.clock import RealClock
-from pinnace.component.http.streams import CommandOptions
+from pinnace.component.http.duplex import duplex_pair
+from pinnace.component.http.streams import CommandOptions, PortForwardFailed
 from pinnace.kubelet.cri import CriRuntime
 from pinnace.kubelet.runtime import (
     CONTAINER_HASH,
@@ -302,6 +303,20 @@ async def test_streams_of_a_command_reach_the_caller(runtime: Runtime) -> None:
     async with asyncio.timeout(10):
         assert await runtime.exec(made, streams) == 0  # type: ignore[arg-type]  # only what is used here
     assert streams.written == b"through"
+
+
+async def test_port_that_cannot_be_reached_is_told(runtime: Runtime) -> None:
+    """Where nothing listens the runtime's reason is given, once and without its own name of the pod."""
+    await started(runtime, "while true; do sleep 0.05; done")
+    record = (await runtime.pods())["uid-1"]
+    assert record.sandbox is not None
+    ours, theirs = duplex_pair()
+    async with asyncio.timeout(10):
+        with pytest.raises(PortForwardFailed) as failed:
+            await runtime.forward(record.sandbox.id, 81, theirs)
+    assert str(failed.value)
+    assert "error forwarding port" not in str(failed.value)
+    await ours.close()
 
 
 async def test_images_are_found_or_fail_to_come(runtime: Runtime) -> None:
