@@ -35,13 +35,12 @@ def probe_errors(container: v1.Container, path: Path, grace_seconds: int | None)
         yield from _number_errors(probe, at)
         own = at.child("terminationGracePeriodSeconds")
         seconds = probe.termination_grace_period_seconds
+        if seconds is not None and seconds <= 0:
+            yield invalid(own, seconds, "must be greater than 0")
         if wire == "readinessProbe":
             if seconds is not None:
                 yield invalid(own, seconds, "must not be set for readinessProbes")
-            continue
-        if seconds is not None and seconds <= 0:
-            yield invalid(own, seconds, "must be greater than 0")
-        if probe.success_threshold != 1:
+        elif probe.success_threshold != 1:
             yield invalid(at.child("successThreshold"), probe.success_threshold, "must be 1")
 
 
@@ -108,9 +107,9 @@ def _http_errors(action: v1.HTTPGetAction, path: Path) -> Errors:
     yield from port_errors(action.port, path.child("port"))
     if action.scheme not in {"HTTP", "HTTPS"}:
         yield not_supported(path.child("scheme"), action.scheme, ("HTTP", "HTTPS"))
-    for index, header in enumerate(action.http_headers):
+    for header in action.http_headers:
         if not _HEADER.fullmatch(header.name):
-            yield invalid(path.child("httpHeaders").index(index).child("name"), header.name, _HEADER_RULE)
+            yield invalid(path.child("httpHeaders"), header.name, _HEADER_RULE)
 
 
 def port_errors(port: int | str, path: Path) -> Errors:

@@ -7,6 +7,7 @@ Upstream: pkg/apis/core/validation `validateAffinity`, `ValidateTolerations`, `v
 from collections.abc import Iterator, Sequence
 
 from pinnace.api import core_v1 as v1
+from pinnace.apiserver.registry.go_struct import go_struct
 from pinnace.apiserver.registry.label_selectors import selector_errors
 from pinnace.machinery import names
 from pinnace.machinery.field import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
@@ -37,12 +38,12 @@ def toleration_errors(tolerations: Sequence[v1.Toleration], path: Path) -> Error
             text = "effect must be 'NoExecute' when `tolerationSeconds` is set"
             yield invalid(at.child("effect"), toleration.effect, text)
         if toleration.operator in {"Equal", ""}:
-            value = "; ".join(names.label_value(toleration.value))
+            value = ";".join(names.label_value(toleration.value))
             if value:
                 yield invalid(operator, toleration.value, value)
         elif toleration.operator == "Exists":
             if toleration.value:
-                yield invalid(operator, toleration.value, "value must be empty when `operator` is 'Exists'")
+                yield invalid(operator, go_struct(toleration), "value must be empty when `operator` is 'Exists'")
         else:
             yield not_supported(operator, toleration.operator, ("Equal", "Exists"))
         if toleration.effect and toleration.effect not in _EFFECTS:
@@ -51,7 +52,6 @@ def toleration_errors(tolerations: Sequence[v1.Toleration], path: Path) -> Error
 
 def spread_errors(constraints: Sequence[v1.TopologySpreadConstraint], path: Path) -> Errors:
     """Check a pod's topology spread constraints."""
-    taken: set[tuple[str, str]] = set()
     for index, one in enumerate(constraints):
         at = path.index(index)
         if one.max_skew <= 0:
@@ -67,7 +67,6 @@ def spread_errors(constraints: Sequence[v1.TopologySpreadConstraint], path: Path
         ):
             text = f"{{{one.topology_key}, {one.when_unsatisfiable}}}"
             yield duplicate(at.child("{topologyKey, whenUnsatisfiable}"), text)
-        taken.add((one.topology_key, one.when_unsatisfiable))
         yield from _domain_errors(one, at)
         for policy, wire in (
             (one.node_affinity_policy, "nodeAffinityPolicy"),
