@@ -333,12 +333,7 @@ TERM = (
         ),
         pytest.param(
             tolerates(key="a", operator="Exists", value="b"),
-            [
-                (
-                    'spec.tolerations[0].operator: Invalid value: {"Key":"a","Operator":"Exists","Value":"b","Effect":"",'
-                    "\"TolerationSeconds\":null}: value must be empty when `operator` is 'Exists'"
-                )
-            ],
+            ["spec.tolerations[0].operator: Invalid value: \"b\": value must be empty when `operator` is 'Exists'"],
             id="exists-with-value",
         ),
         pytest.param(
@@ -495,3 +490,153 @@ def test_pod_for_windows_may_not_ask_for_what_linux_has(changes, fields):
     assert refused({**WINDOWS, **changes}) == [
         f"{field}: Forbidden: cannot be set for a windows pod" for field in fields
     ]
+
+
+def test_pod_for_linux_may_not_ask_for_what_windows_has():
+    """Its options are refused for the pod and for each container, those that come first first."""
+    options = {"windowsOptions": {"runAsUserName": "a"}}
+    changes = {
+        "spec.os": {"name": "linux"},
+        "spec.securityContext": options,
+        "spec.initContainers": [{"name": "i", "image": "i", "securityContext": options}],
+        f"{CONTAINER}.securityContext": options,
+    }
+    places = ("spec", "spec.initContainers[0]", "spec.containers[0]")
+    text = "windowsOptions: Forbidden: windows options cannot be set for a linux pod"
+    assert refused(changes) == [f"{place}.securityContext.{text}" for place in places]
+
+
+def host_process(value):
+    return {"windowsOptions": {"hostProcess": value}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaints"),
+    [
+        pytest.param(
+            {"spec.securityContext": host_process(True), f"{CONTAINER}.securityContext": host_process(False)},
+            [
+                (
+                    "spec.containers[0].securityContext.windowsOptions.hostProcess: Invalid value: false: pod hostProcess value "
+                    "must be identical if both are specified, was true"
+                )
+            ],
+            id="another-value",
+        ),
+        pytest.param(
+            {
+                f"{CONTAINER}.securityContext": host_process(True),
+                "spec.initContainers": [{"name": "i", "image": "i"}],
+                "spec.hostNetwork": True,
+            },
+            [
+                (
+                    'spec: Invalid value: "": If pod contains any hostProcess containers then all containers must be HostProcess '
+                    "containers"
+                )
+            ],
+            id="some",
+        ),
+        pytest.param(
+            {"spec.securityContext": host_process(True)},
+            [
+                (
+                    "spec.hostNetwork: Invalid value: false: hostNetwork must be true if pod contains any hostProcess "
+                    "containers"
+                )
+            ],
+            id="without-its-network",
+        ),
+        pytest.param({"spec.securityContext": host_process(True), "spec.hostNetwork": True}, [], id="all"),
+    ],
+)
+def test_processes_of_a_windows_host_are_all_or_none(changes, complaints):
+    """Containers that are processes of the host share its network, and stand by no others."""
+    assert refused(changes) == complaints
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaints"),
+    [
+        pytest.param(
+            {"spec.hostUsers": False, "spec.hostNetwork": True, "spec.hostPID": True, "spec.hostIPC": True},
+            [
+                "spec.hostNetwork: Forbidden: when `hostUsers` is false",
+                "spec.HostPID: Forbidden: when `hostUsers` is false",
+                "spec.HostIPC: Forbidden: when `hostUsers` is false",
+            ],
+            id="host",
+        ),
+        pytest.param(
+            {f"{CONTAINER}.securityContext": {"procMount": "Unmasked"}},
+            [
+                (
+                    'spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use '
+                    "`Unmasked`"
+                )
+            ],
+            id="unmasked",
+        ),
+        pytest.param(
+            {f"{CONTAINER}.securityContext": {"procMount": "Unmasked"}, "spec.hostUsers": False}, [], id="own"
+        ),
+    ],
+)
+def test_users_of_a_pod_are_its_own_or_the_hosts(changes, complaints):
+    """Who has users of their own shares nothing of the host, and who has not sees no unmasked /proc."""
+    assert refused(changes) == complaints
+
+
+@pytest.mark.parametrize(
+    ("context", "complaints"),
+    [
+        pytest.param(
+            {"runAsUser": -1}, ["runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive"], id="user"
+        ),
+        pytest.param(
+            {"procMount": "Some"},
+            ['procMount: Unsupported value: "Some": supported values: "Default", "Unmasked"'],
+            id="proc",
+        ),
+        pytest.param(
+            {"seccompProfile": {"type": "Localhost"}},
+            ["seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost"],
+            id="seccomp-without-file",
+        ),
+        pytest.param(
+            {"seccompProfile": {"type": ""}},
+            ["seccompProfile.type: Required value: type is required when seccompProfile is set"],
+            id="seccomp-without-type",
+        ),
+        pytest.param(
+            {"appArmorProfile": {"type": "Localhost", "localhostProfile": " "}},
+            ["appArmorProfile.localhostProfile: Required value: must be set when AppArmor type is Localhost"],
+            id="apparmor-without-name",
+        ),
+        pytest.param(
+            {"appArmorProfile": {"type": "Unconfined", "localhostProfile": "a"}},
+            ['appArmorProfile.localhostProfile: Invalid value: "a": can only be set when AppArmor type is Localhost'],
+            id="apparmor-with-name",
+        ),
+        pytest.param(
+            {"windowsOptions": {"runAsUserName": ""}},
+            ['windowsOptions.runAsUserName: Invalid value: "": runAsUserName cannot be an empty string'],
+            id="windows-user",
+        ),
+    ],
+)
+def test_security_context_is_refused(context, complaints):
+    """What a container may not be, in the words of upstream."""
+    at = "spec.containers[0].securityContext"
+    assert refused({f"{CONTAINER}.securityContext": context}) == [f"{at}.{text}" for text in complaints]
+
+
+def test_escalation_that_contradicts_itself_is_refused():
+    """Whoever is privileged, or administers the system, cannot be kept from gaining privileges."""
+    context = {"allowPrivilegeEscalation": False, "privileged": True, "capabilities": {"add": ["CAP_SYS_ADMIN"]}}
+    first, second = refused({f"{CONTAINER}.securityContext": context})
+    assert first.startswith(
+        'spec.containers[0].securityContext: Invalid value: {"Capabilities":{"Add":["CAP_SYS_ADMIN"]'
+    )
+    assert first.endswith(": cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
+    assert second.endswith(": cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN")

@@ -49,6 +49,7 @@ class Surroundings(Struct, frozen=True):
     claims: tuple[str, ...]
     grace_seconds: int | None
     restart_policy: str
+    host_users: bool
 
 
 def container_errors(spec: v1.PodSpec, around: Surroundings, path: Path) -> Errors:
@@ -164,7 +165,8 @@ def _shared(container: AnyContainer, around: Surroundings, path: Path) -> Errors
         yield not_supported(path.child("imagePullPolicy"), container.image_pull_policy, _POLICIES)
     yield from requirement_errors(container.resources, path.child("resources"), around.claims)
     yield from _resize_errors(container.resize_policy, path.child("resizePolicy"))
-    yield from security.container_errors(container.security_context, path.child("securityContext"))
+    context_path = path.child("securityContext")
+    yield from security.container_errors(container.security_context, context_path, host_users=around.host_users)
 
 
 def _port_errors(ports: Sequence[v1.ContainerPort], path: Path) -> Errors:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pinnace.api import core_v1 as v1
 from pinnace.api.meta_v1 import ObjectMeta
-from pinnace.apiserver.registry.core.validation import annotations, dns, scheduling, security
+from pinnace.apiserver.registry.core.validation import annotations, dns, scheduling, security, windows
 from pinnace.apiserver.registry.core.validation.containers import (
     Surroundings,
     container_errors,
@@ -15,7 +15,6 @@ from pinnace.apiserver.registry.core.validation.containers import (
 )
 from pinnace.apiserver.registry.core.validation.resources import pod_level_errors, requirement_errors
 from pinnace.apiserver.registry.core.validation.volumes import volume_errors
-from pinnace.apiserver.registry.core.validation.windows import windows_errors
 from pinnace.apiserver.registry.metadata import annotation_errors, label_errors
 from pinnace.apiserver.registry.numbers import MAX_INT32
 from pinnace.machinery import names
@@ -59,7 +58,9 @@ def pod_spec_errors(spec: v1.PodSpec, path: Path) -> Errors:
     yield from found
     claims = tuple(claim.name for claim in spec.resource_claims)
     yield from _claim_errors(spec.resource_claims, path.child("resourceClaims"))
-    around = Surroundings(volumes, claims, spec.termination_grace_period_seconds, spec.restart_policy)
+    around = Surroundings(
+        volumes, claims, spec.termination_grace_period_seconds, spec.restart_policy, spec.host_users is not False
+    )
     yield from container_errors(spec, around, path)
     yield from pod_level_errors(spec, path.child("resources"))
     if spec.restart_policy not in RESTART_POLICIES:
@@ -72,6 +73,8 @@ def pod_spec_errors(spec: v1.PodSpec, path: Path) -> Errors:
     yield from scheduling.readiness_gate_errors(spec.readiness_gates, path.child("readinessGates"))
     yield from scheduling.scheduling_gate_errors(spec.scheduling_gates, path.child("schedulingGates"))
     yield from scheduling.spread_errors(spec.topology_spread_constraints, path.child("topologySpreadConstraints"))
+    yield from windows.host_process_errors(spec, path)
+    yield from security.host_users_errors(spec, path)
     yield from _name_errors(spec, path)
     yield from scheduling.toleration_errors(spec.tolerations, path.child("tolerations"))
     yield from dns.host_alias_errors(spec.host_aliases, path.child("hostAliases"))
@@ -82,7 +85,9 @@ def pod_spec_errors(spec: v1.PodSpec, path: Path) -> Errors:
         elif spec.os.name not in {"linux", "windows"}:
             yield not_supported(path.child("os"), spec.os.name, ("linux", "windows"))
         elif spec.os.name == "windows":
-            yield from windows_errors(spec, path)
+            yield from windows.windows_errors(spec, path)
+        else:
+            yield from windows.linux_errors(spec, path)
 
 
 def _name_errors(spec: v1.PodSpec, path: Path) -> Errors:

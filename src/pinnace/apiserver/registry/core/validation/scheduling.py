@@ -7,7 +7,6 @@ Upstream: pkg/apis/core/validation `validateAffinity`, `ValidateTolerations`, `v
 from collections.abc import Iterator, Sequence
 
 from pinnace.api import core_v1 as v1
-from pinnace.apiserver.registry.go_struct import go_struct
 from pinnace.apiserver.registry.label_selectors import selector_errors
 from pinnace.machinery import names
 from pinnace.machinery.field import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
@@ -43,7 +42,7 @@ def toleration_errors(tolerations: Sequence[v1.Toleration], path: Path) -> Error
                 yield invalid(operator, toleration.value, value)
         elif toleration.operator == "Exists":
             if toleration.value:
-                yield invalid(operator, go_struct(toleration), "value must be empty when `operator` is 'Exists'")
+                yield invalid(operator, toleration.value, "value must be empty when `operator` is 'Exists'")
         else:
             yield not_supported(operator, toleration.operator, ("Equal", "Exists"))
         if toleration.effect and toleration.effect not in _EFFECTS:

@@ -11,7 +11,7 @@ from pinnace.api import core_v1 as v1
 from pinnace.apiserver.registry.go_struct import go_struct
 from pinnace.apiserver.registry.numbers import MAX_INT32, within
 from pinnace.machinery import names
-from pinnace.machinery.field import FieldError, Path, duplicate, invalid, not_supported, required
+from pinnace.machinery.field import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
 
 Errors = Iterator[FieldError]
 
@@ -20,8 +20,8 @@ _PROFILES = _SECCOMP
 _SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 
 
-def container_errors(context: v1.SecurityContext | None, path: Path) -> Errors:
-    """Check the security context of a container."""
+def container_errors(context: v1.SecurityContext | None, path: Path, *, host_users: bool) -> Errors:
+    """Check the security context of a container, whose users may be the host's."""
     if context is None:
         return
     yield from within(context.run_as_user, 0, MAX_INT32, path.child("runAsUser"))
@@ -29,6 +29,8 @@ def container_errors(context: v1.SecurityContext | None, path: Path) -> Errors:
     mounts = ("Default", "Unmasked")
     if context.proc_mount is not None and context.proc_mount not in mounts:
         yield not_supported(path.child("procMount"), context.proc_mount, mounts)
+    if context.proc_mount == "Unmasked" and host_users:
+        yield invalid(path.child("procMount"), context.proc_mount, "`hostUsers` must be false to use `Unmasked`")
     if context.allow_privilege_escalation is False:
         if context.privileged:
             text = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
@@ -73,6 +75,15 @@ def pod_errors(spec: v1.PodSpec, spec_path: Path, path: Path) -> Errors:
     merging = ("Merge", "Strict")
     if context.supplemental_groups_policy is not None and context.supplemental_groups_policy not in merging:
         yield not_supported(path.child("supplementalGroupsPolicy"), context.supplemental_groups_policy, merging)
+
+
+def host_users_errors(spec: v1.PodSpec, path: Path) -> Errors:
+    """Check that a pod with users of its own shares nothing else of the host; two of the paths are upstream's slips."""
+    if spec.host_users is not False:
+        return
+    for shared, wire in ((spec.host_network, "hostNetwork"), (spec.host_pid, "HostPID"), (spec.host_ipc, "HostIPC")):
+        if shared:
+            yield forbidden(path.child(wire), "when `hostUsers` is false")
 
 
 def _host_port_errors(containers: tuple[v1.Container, ...], path: Path) -> Errors:
