@@ -240,8 +240,9 @@ async def test_server_keeps_the_rest_of_an_unwanted_body_apart_from_the_next_hea
     writer.write(b"POST /who HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
     assert (await asyncio.wait_for(reader.readuntil(b"/who?"), 5)).startswith(b"HTTP/1.1 200 ")
     writer.write(body)
-    writer.write(b"GET /method HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert (await asyncio.wait_for(reader.readuntil(b"GET"), 5)).startswith(b"HTTP/1.1 200 ")
+    # In one read with the last of the body, most likely.
+    writer.write(b"BREW /method HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readuntil(b"TRACE"), 5)).startswith(b"HTTP/1.1 200 ")
     writer.write(b"BREW /method HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"\r\n\r\nTRACE")
     writer.close()

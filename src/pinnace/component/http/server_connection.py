@@ -116,7 +116,7 @@ class _Exchange:
 class ServerConnection(RequestHandler, Line):
     """aiohttp's class with its limits set, and its loop and its error answers replaced."""
 
-    __slots__ = ("_facts", "_first_head", "_head_bytes", "_payload", "_taken_over", "connections")
+    __slots__ = ("_facts", "_first_head", "_head_bytes", "_length", "_payload", "_taken_over", "connections")
 
     def __init__(self, connections: Connections, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -133,6 +133,8 @@ class ServerConnection(RequestHandler, Line):
         self._facts: Connection | None = None
         # The body of the newest request that has been handed on.
         self._payload: StreamReader | None = None
+        # Its bytes, None when it says no number of them.
+        self._length: int | None = None
         self._head_bytes = 0
         self._taken_over = False
         self._first_head: asyncio.TimerHandle | None = None
@@ -152,19 +154,30 @@ class ServerConnection(RequestHandler, Line):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if left := self._left_of_body(len(data)):
+            # Also of a body that nobody wanted: what is left of it comes when its request has been answered.
+            super().data_received(data[:left])
+            data = data[left:]
+            if not data:
+                return
         seen = self._request_count
-        # Also of a body that nobody wanted: what is left of it comes when its request has been answered.
-        is_body = self._payload is not None and not self._payload.is_eof()
-        if not is_body and not self._head_bytes and not self._messages:
+        if not self._head_bytes and not self._messages:
             data = _with_known_method(data)
         super().data_received(data)
-        if is_body or self._request_count != seen or self._current_request is not None or self._messages:
+        if self._request_count != seen or self._current_request is not None or self._messages:
             self._head_bytes = 0
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_LIMIT_BYTES and not self._force_close:
             self.write(_TOO_LARGE)
             self.force_close()
+
+    def _left_of_body(self, count: int) -> int:
+        """Return how many of the bytes that come belong to the body that is being read; of one in chunks, all."""
+        payload = self._payload
+        if payload is None or payload.is_eof() or self._messages:
+            return 0
+        return count if self._length is None else min(self._length - payload.total_bytes, count)
 
     def _check_first_head(self) -> None:
         self._first_head = None
@@ -221,6 +234,8 @@ class ServerConnection(RequestHandler, Line):
             self.write(refusal)
             return False
         self._payload = payload
+        declared = message.headers.get(hdrs.CONTENT_LENGTH) if payload is not EMPTY_PAYLOAD else None
+        self._length = int(declared) if declared is not None else None
         self._request_in_progress = True
         self._current_request = cast("Any", _Exchange(payload))
         try:
