@@ -5,7 +5,8 @@ kubelet `server/server.go` (containerPrometheusLabelsFunc).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.kubelet import pod_resources
@@ -22,8 +23,7 @@ _FAMILIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Struct, frozen=True):
     """One running container and what it has used; `group` is the kernel's name of its pod's control group."""
 
     pod: core_v1.Pod

@@ -58,6 +58,10 @@ class PodCgroups(Protocol):
         """Return how many processes a pod has, threads included; zero where nobody knows."""
 
     @abstractmethod
+    def one_process(self, pod: core_v1.Pod) -> int | None:
+        """Return the ID of a process of a pod; None where nobody knows, or there is none."""
+
+    @abstractmethod
     def balance(self, pods: Iterable[core_v1.Pod]) -> None:
         """Give the tiers the weight that their pods ask for."""
 
@@ -86,11 +90,25 @@ class KernelCgroups(PodCgroups):
         self._set(cgroup_parent(self._config, pod), limits)
 
     def processes(self, pod: core_v1.Pod) -> int:
-        top = self._mount if self._unified else self._mount / "pids"
         try:
-            return int((top / cgroup_parent(self._config, pod).lstrip("/") / "pids.current").read_text())
+            return int((self._counted(pod) / "pids.current").read_text())
         except (OSError, ValueError):
             return 0
+
+    def one_process(self, pod: core_v1.Pod) -> int | None:
+        for file in self._counted(pod).glob("*/cgroup.procs"):
+            try:
+                found = file.read_text().split()
+            except OSError:
+                continue
+            if found:
+                return int(found[0])
+        return None
+
+    def _counted(self, pod: core_v1.Pod) -> Path:
+        """Return the folder of a pod's group in which its processes are counted."""
+        top = self._mount if self._unified else self._mount / "pids"
+        return top / cgroup_parent(self._config, pod).lstrip("/")
 
     def balance(self, pods: Iterable[core_v1.Pod]) -> None:
         asked = sum(pod_resources.requests(pod).get("cpu", 0) for pod in pods if pod.status.qos_class == "Burstable")

@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec import Struct
+
 from pinnace.api import core_v1
 from pinnace.kubelet import pod_resources
 from pinnace.kubelet.config import KubeletConfig
@@ -31,14 +33,13 @@ class DiskLimits:
         return await asyncio.to_thread(self._exceeded, pod, written)
 
     def _exceeded(self, pod: core_v1.Pod, written: Mapping[str, int]) -> str:
-        base = self._config.root_dir / "pods" / pod.metadata.uid / "volumes/kubernetes.io~empty-dir"
-        volumes = {volume.name: size_of(base / volume.name) for volume in pod.spec.volumes if _is_on_disk(volume)}
+        found = occupied(self._config, pod)
+        volumes = found.volumes
         for volume in pod.spec.volumes:
             limit = volume.empty_dir.size_limit if volume.empty_dir is not None else None
             if limit and 0 < quantity.parse(limit).value() < volumes.get(volume.name, 0):
                 return f'Usage of EmptyDir volume "{volume.name}" exceeds the limit "{quantity.canonical(limit)}". '
-        logs = log_dir(self._config, pod)
-        used = {name: layer + size_of(logs / name) for name, layer in written.items()}
+        used = {name: layer + found.logs.get(name, 0) for name, layer in written.items()}
         most = pod_resources.limits(pod).get(_RESOURCE)
         if most is not None and sum(used.values()) + sum(volumes.values()) > most:
             amount = quantity.of_value(most, _family(pod))
@@ -49,6 +50,23 @@ class DiskLimits:
                 shown = quantity.canonical(limit)
                 return f'Container {container.name} exceeded its local ephemeral storage limit "{shown}". '
         return ""
+
+
+class Occupied(Struct, frozen=True):
+    """The bytes that a pod's empty directories on the disk, and its containers' logs, take; by name."""
+
+    volumes: Mapping[str, int]
+    logs: Mapping[str, int]
+
+
+def occupied(config: KubeletConfig, pod: core_v1.Pod) -> Occupied:
+    """Return what lies on the disk for a pod; walks through all of it."""
+    base = config.root_dir / "pods" / pod.metadata.uid / "volumes/kubernetes.io~empty-dir"
+    logs, spec = log_dir(config, pod), pod.spec
+    return Occupied(
+        {volume.name: size_of(base / volume.name) for volume in spec.volumes if _is_on_disk(volume)},
+        {each.name: size_of(logs / each.name) for each in (*spec.init_containers, *spec.containers)},
+    )
 
 
 def size_of(folder: Path) -> int:

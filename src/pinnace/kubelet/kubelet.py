@@ -160,7 +160,7 @@ class Kubelet:
             tell=self._write_status,
         )
         self._status.troubles = lambda: (NOT_READY,) if self._shutdown.is_going_on else ()
-        stats = Stats(config, clock, runtime, self._pleg, host.machine, self.pods)
+        stats = Stats(config, clock, runtime, self._pleg, host.machine, host.cgroups, self.pods)
         auth = authorize or ServerAuth(client, clock, config.node_name)
         self._server = KubeletServer(
             config, clock, runtime, host.files, self._pleg, stats, self._prober, self.pods, auth

@@ -3,13 +3,14 @@
 import os
 import platform
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 
 from pinnace.api import core_v1
+from pinnace.kubelet.network_usage import Interface, interfaces
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -66,6 +67,14 @@ class Machine(Protocol):
         """Return how much memory is left, not counting what the kernel can take back."""
 
     @abstractmethod
+    def swap(self) -> Memory:
+        """Return how much swap there is, and is free."""
+
+    @abstractmethod
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Return what has gone through the machine's network interfaces."""
+
+    @abstractmethod
     def pids(self) -> Pids:
         """Return how many processes there may be, and are."""
 
@@ -101,9 +110,13 @@ class LinuxMachine(Machine):
         return Disk(found.f_blocks * size, found.f_bavail * size, found.f_files, found.f_favail)
 
     def memory(self) -> Memory:
-        lines = dict(line.partition(":")[::2] for line in _read("/proc/meminfo").splitlines())
-        total, available = (int(lines.get(key, "0 kB").split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
-        return Memory(total, available)
+        return Memory(*_meminfo("MemTotal", "MemAvailable"))
+
+    def swap(self) -> Memory:
+        return Memory(*_meminfo("SwapTotal", "SwapFree"))
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        return interfaces()
 
     def pids(self) -> Pids:
         limits = [int(_read(path) or 0) for path in ("/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max")]
@@ -141,6 +154,13 @@ def _swap(meminfo: str) -> core_v1.NodeSwapStatus | None:
     """Return how much swap there is; None where there is none."""
     found = next((line.split()[1] for line in meminfo.splitlines() if line.startswith("SwapTotal:")), "0")
     return core_v1.NodeSwapStatus(capacity=int(found) * 1024) if found != "0" else None
+
+
+def _meminfo(*keys: str) -> Iterator[int]:
+    """Yield bytes by the kernel's names."""
+    lines = dict(line.partition(":")[::2] for line in _read("/proc/meminfo").splitlines())
+    for key in keys:
+        yield int(lines.get(key, "0 kB").split()[0]) * 1024
 
 
 def _first(paths: tuple[str, ...]) -> str:

@@ -4,15 +4,18 @@ The numbers are the runtime's own; a rate of processor use is the difference of 
 `metrics/collectors/resource_metrics.go`.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pinnace.api import core_v1
 from pinnace.component.clock import Clock
-from pinnace.kubelet import cadvisor
+from pinnace.kubelet import cadvisor, network_usage
+from pinnace.kubelet.cgroups import PodCgroups
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.container_config import cgroup_parent
-from pinnace.kubelet.machine import Machine
+from pinnace.kubelet.disk_limits import Occupied, occupied
+from pinnace.kubelet.machine import Disk, Machine
 from pinnace.kubelet.pleg import Pleg
 from pinnace.kubelet.runtime import Instance, PodRecords, State, Usage
 from pinnace.machinery import timestamps
@@ -31,10 +34,12 @@ class Stats:
         records: PodRecords,
         pleg: Pleg,
         machine: Machine,
+        cgroups: PodCgroups,
         pods: Callable[[], Sequence[core_v1.Pod]],
     ) -> None:
         self._config, self._clock = config, clock
         self._records, self._pleg, self._machine, self._pods = records, pleg, machine, pods
+        self._cgroups = cgroups
         self._began = timestamps.format(clock.time())
         self._last: dict[str, Usage] = {}
         self._rates: dict[str, int] = {}
@@ -45,7 +50,10 @@ class Stats:
     async def summary(self, *, only_cpu_and_memory: bool = False) -> dict[str, Any]:
         """Return the node's summary; errors as for the runtime's `usage`."""
         usage = await self._look()
-        pods = [self._pod(pod, usage, only_cpu_and_memory=only_cpu_and_memory) for pod in self._pods()]
+        pods = []
+        for pod in self._pods():
+            made = self._pod(pod, usage)
+            pods.append(made if only_cpu_and_memory else made | await self._details(pod, made["containers"], usage))
         memory, disk = self._machine.memory(), self._machine.disk()
         now = timestamps.format(self._clock.time())
         in_pods = _total(pods, "memory", now, "workingSetBytes")["workingSetBytes"]
@@ -57,16 +65,20 @@ class Stats:
             "memory": {"time": now, "availableBytes": memory.available_bytes, "workingSetBytes": used},
         }
         if not only_cpu_and_memory:
-            fs = {
-                "time": now,
-                "availableBytes": disk.available_bytes,
-                "capacityBytes": disk.capacity_bytes,
-                "usedBytes": disk.capacity_bytes - disk.available_bytes,
-                "inodesFree": disk.inodes_free,
-                "inodes": disk.inodes,
-                "inodesUsed": disk.inodes - disk.inodes_free,
+            fs = _on(disk, now, disk.capacity_bytes - disk.available_bytes, disk.inodes - disk.inodes_free)
+            pids, swap = self._machine.pids(), self._machine.swap()
+            node |= {
+                "fs": fs,
+                "runtime": {"imageFs": fs, "containerFs": fs},
+                "rlimit": {"time": now, "maxpid": pids.most, "curproc": pids.running},
+                "swap": {
+                    "time": now,
+                    "swapAvailableBytes": swap.available_bytes,
+                    "swapUsageBytes": swap.capacity_bytes - swap.available_bytes,
+                },
             }
-            node |= {"fs": fs, "runtime": {"imageFs": fs, "containerFs": fs}}
+            if found := self._machine.interfaces():
+                node["network"] = network_usage.summary(found, now)
         return {"node": node, "pods": pods}
 
     def _node_cpu(self, pods: Sequence[Mapping[str, Any]], now: str) -> dict[str, Any]:
@@ -134,14 +146,33 @@ class Stats:
         self._rates = {key: value for key, value in self._rates.items() if key in found}
         return found
 
-    def _pod(self, pod: core_v1.Pod, usage: Mapping[str, Usage], *, only_cpu_and_memory: bool) -> dict[str, Any]:
+    async def _details(
+        self, pod: core_v1.Pod, containers: Sequence[dict[str, Any]], usage: Mapping[str, Usage]
+    ) -> dict[str, Any]:
+        """Return what a pod uses beside processor and memory, and complete its containers with it."""
+        now, disk = timestamps.format(self._clock.time()), self._machine.disk()
+        found = await asyncio.to_thread(occupied, self._config, pod) if disk.capacity_bytes else Occupied({}, {})
+        runs = {run.name: run.id for run in self._pleg.record(pod.metadata.uid).instances if run.id in usage}
+        total = sum(found.volumes.values())
+        for each in containers:
+            layer, logs = usage[runs[each["name"]]], found.logs.get(each["name"], 0)
+            each["rootfs"] = _on(disk, now, layer.disk_bytes, layer.inodes)
+            each["logs"] = _on(disk, now, logs)
+            total += layer.disk_bytes + logs
+        made: dict[str, Any] = {
+            "volume": [{**_on(disk, now, size), "name": name} for name, size in found.volumes.items()],
+            "ephemeral-storage": _on(disk, now, total),
+            "process_stats": {"process_count": self._cgroups.processes(pod)},
+        }
+        process = None if pod.spec.host_network else self._cgroups.one_process(pod)
+        if process is not None and (carried := network_usage.interfaces(process)):
+            made["network"] = network_usage.summary(carried, now)
+        return made
+
+    def _pod(self, pod: core_v1.Pod, usage: Mapping[str, Usage]) -> dict[str, Any]:
         meta = pod.metadata
         runs = [run for run in self._pleg.record(meta.uid).instances if run.state is State.RUNNING]
-        containers = [
-            self._container(run, usage[run.id], only_cpu_and_memory=only_cpu_and_memory)
-            for run in runs
-            if run.id in usage
-        ]
+        containers = [self._container(run, usage[run.id]) for run in runs if run.id in usage]
         now = timestamps.format(self._clock.time())
         made: dict[str, Any] = {
             "podRef": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
@@ -153,9 +184,9 @@ class Stats:
             made["memory"] = _total(containers, "memory", now, "workingSetBytes")
         return made
 
-    def _container(self, run: Instance, usage: Usage, *, only_cpu_and_memory: bool) -> dict[str, Any]:
+    def _container(self, run: Instance, usage: Usage) -> dict[str, Any]:
         at = timestamps.format(usage.at / 1e9)
-        made: dict[str, Any] = {
+        return {
             "name": run.name,
             "startTime": timestamps.format(run.started_at / 1e9),
             "cpu": {
@@ -165,9 +196,6 @@ class Stats:
             },
             "memory": {"time": at, "workingSetBytes": usage.memory_bytes},
         }
-        if not only_cpu_and_memory:
-            made["rootfs"] = {"time": at, "usedBytes": usage.disk_bytes, "inodesUsed": usage.inodes}
-        return made
 
 
 _METRICS = {
@@ -181,6 +209,19 @@ _METRICS = {
     "container_start_time_seconds": ("gauge", "Start time of the container in seconds since the epoch"),
     "resource_scrape_error": ("gauge", "1 if there was an error while getting container metrics, 0 otherwise"),
 }
+
+
+def _on(disk: Disk, now: str, used: int, inodes: int | None = None) -> dict[str, Any]:
+    """Return how much of the disk something takes."""
+    made = {
+        "time": now,
+        "availableBytes": disk.available_bytes,
+        "capacityBytes": disk.capacity_bytes,
+        "usedBytes": used,
+        "inodesFree": disk.inodes_free,
+        "inodes": disk.inodes,
+    }
+    return made if inodes is None else {**made, "inodesUsed": inodes}
 
 
 def _total(parts: Iterable[Mapping[str, Any]], what: str, now: str, *names: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -531,3 +532,23 @@ async def test_pod_has_a_control_group_with_its_limits(world: World) -> None:
     await world.admin.delete(core_v1.Pod, "limited", "default")
     await eventually_gone(world, "limited")
     assert not (tree / below).exists()
+
+
+async def test_summary_tells_what_a_pod_uses(world: World) -> None:
+    """Beside processor and memory: disk of its volumes, logs and layers, network, and processes; of the node also swap and limits."""
+    volume = core_v1.Volume(name="scratch", empty_dir=core_v1.EmptyDirVolumeSource())
+    await world.pod("user", "echo hello; while true; do sleep 0.1; done", volumes=(volume,))
+    await world.until("user", running)
+    connection = Connection(None, None, False, None, ADMIN)
+    answer = await world.kubelet.handle(Request("GET", "/stats/summary", connection=connection))
+    assert isinstance(answer, Response)
+    assert isinstance(answer.body, bytes)
+    found = json.loads(answer.body)
+    pod = next(each for each in found["pods"] if each["podRef"]["name"] == "user")
+    assert [each["name"] for each in pod["volume"]] == ["scratch"]
+    assert pod["process_stats"]["process_count"] > 0
+    assert pod["network"]["name"] == "eth0"
+    assert pod["containers"][0]["logs"]["usedBytes"] > 0
+    assert pod["ephemeral-storage"]["usedBytes"] >= pod["containers"][0]["logs"]["usedBytes"]
+    assert found["node"]["rlimit"]["maxpid"] > found["node"]["rlimit"]["curproc"] > 0
+    assert {"swap", "network", "fs", "runtime"} <= {*found["node"]}

@@ -10,6 +10,7 @@ from pinnace.api import core_v1, meta_v1
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.eviction import Met, Threshold, message, observe, ranked, thresholds
 from pinnace.kubelet.machine import Disk, Machine, Memory, Pids
+from pinnace.kubelet.network_usage import Interface
 
 GIB = 1 << 30
 
@@ -29,6 +30,12 @@ class Described(Machine):
 
     def memory(self) -> Memory:
         return self._memory
+
+    def swap(self) -> Memory:
+        return Memory()
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        return ()
 
     def pids(self) -> Pids:
         return self._pids

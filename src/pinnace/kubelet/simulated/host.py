@@ -11,6 +11,7 @@ from pinnace.kubelet.cgroups import PodCgroups
 from pinnace.kubelet.environment import ClientSource, ConfigError, PodFacts
 from pinnace.kubelet.logs import LogOptions
 from pinnace.kubelet.machine import Disk, Machine, Memory, Pids
+from pinnace.kubelet.network_usage import Interface
 from pinnace.kubelet.pod_files import PodFiles
 from pinnace.kubelet.pod_network import HttpAnswer, HttpCall, PodNetwork
 from pinnace.kubelet.runtime import Instance, Mount
@@ -78,6 +79,12 @@ class SimulatedMachine(Machine):
 
     def memory(self) -> Memory:
         return Memory()
+
+    def swap(self) -> Memory:
+        return Memory()
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        return ()
 
     def pids(self) -> Pids:
         return Pids()
@@ -207,6 +214,9 @@ class NoCgroups(PodCgroups):
 
     def processes(self, pod: core_v1.Pod) -> int:
         return 0
+
+    def one_process(self, pod: core_v1.Pod) -> int | None:
+        return None
 
     def balance(self, pods: Iterable[core_v1.Pod]) -> None:
         return
