@@ -16,8 +16,8 @@ from plot import Line, Panel, draw
 from report import Figure
 from servers import ROOT, cluster
 
-# Seconds for a cluster to become quiet after its nodes are Ready: one round of heartbeats.
-_CALM_SECONDS = 15.0
+# Seconds for a cluster to become quiet after its nodes are Ready: their events are written when there is time, after ten milliseconds a node.
+_CALM_SECONDS, _CALM_SECONDS_EACH = 15.0, 0.01
 # Nodes → the most that they may take to register, in seconds; of one core, in percent; in MB; and to stop, in seconds.
 _GOALS: dict[int, tuple[float | None, float | None, float | None, float | None]] = {
     1000: (None, 30.0, 350.0, None),
@@ -52,7 +52,7 @@ def _measure(nodes: int, idle_seconds: float) -> Measured:
         used, begun = _cpu_seconds(pid), time.perf_counter()
         made.pinnace("node add", "--simulated", str(nodes))
         seconds, used = time.perf_counter() - begun, _cpu_seconds(pid) - used
-        time.sleep(_CALM_SECONDS)
+        time.sleep(_CALM_SECONDS + _CALM_SECONDS_EACH * nodes)
         before = _cpu_seconds(pid)
         time.sleep(idle_seconds)
         share = (_cpu_seconds(pid) - before) / idle_seconds
