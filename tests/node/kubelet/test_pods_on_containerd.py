@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -40,8 +41,8 @@ ADMIN = UserInfo("admin", groups=("system:masters", "system:authenticated"))
 
 
 class World:
-    def __init__(self, admin: Client, kubelet: Kubelet, server: str) -> None:
-        self.admin, self.kubelet, self.server = admin, kubelet, server
+    def __init__(self, admin: Client, kubelet: Kubelet, server: str, daemon: Containerd) -> None:
+        self.admin, self.kubelet, self.server, self.daemon = admin, kubelet, server, daemon
 
     def kubectl(self, *words: str) -> list[str]:
         return [
@@ -149,7 +150,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 agents.append(kubelet)
                 task = asyncio.get_running_loop().create_task(kubelet.run())
                 try:
-                    yield World(admin, kubelet, f"https://127.0.0.1:{listening.port}")
+                    yield World(admin, kubelet, f"https://127.0.0.1:{listening.port}", daemon)
                 finally:
                     task.cancel()
                     await asyncio.wait([task])
@@ -552,3 +553,26 @@ async def test_summary_tells_what_a_pod_uses(world: World) -> None:
     assert pod["ephemeral-storage"]["usedBytes"] >= pod["containers"][0]["logs"]["usedBytes"]
     assert found["node"]["rlimit"]["maxpid"] > found["node"]["rlimit"]["curproc"] > 0
     assert {"swap", "network", "fs", "runtime"} <= {*found["node"]}
+
+
+async def test_runtime_that_is_killed_and_one_that_hangs_cost_no_container(world: World) -> None:
+    """While containerd is gone or stands still, containers run on; afterwards the agent goes on with the same ones."""
+    await world.pod("steady", "while true; do sleep 0.1; done", restart="Always")
+    before = (await world.until("steady", running)).status.container_statuses[0]
+    daemon = world.daemon.pid()
+    assert daemon is not None
+    os.kill(daemon, signal.SIGKILL)
+    await world.daemon.start()
+    await world.pod("after-the-kill", "while true; do sleep 0.1; done")
+    await world.until("after-the-kill", running)
+    hung = world.daemon.pid()
+    assert hung is not None
+    assert hung != daemon
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        await world.pod("while-it-hangs", "while true; do sleep 0.1; done")
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    await world.until("while-it-hangs", running)
+    after = (await world.get("steady")).status.container_statuses[0]
+    assert (after.container_id, after.restart_count) == (before.container_id, 0)
