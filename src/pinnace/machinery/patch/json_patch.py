@@ -4,10 +4,11 @@ Upstream: github.com/evanphx/json-patch as the API server configures it, so inde
 copies add is bounded, so that a short patch cannot make a large object.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from pinnace.machinery.codec import raw
 
@@ -46,7 +47,10 @@ def apply(tree: Any, operations: Sequence[Any]) -> Any:
                 tree = _add(_remove(tree, source), path, value)
             case "copy":
                 value = _get(tree, _pointer(operation.get("from")))
-                copied += len(json.dumps(raw.whole(value)))
+                try:
+                    copied += len(msgspec.json.encode(value))
+                except RecursionError as error:
+                    raise JsonPatchError("the patch copies what it has copied too often") from error
                 if copied > COPIED_LIMIT_BYTES:
                     raise JsonPatchError("the patch copies too much")
                 tree = _add(tree, path, value)
