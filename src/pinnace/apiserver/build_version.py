@@ -2,6 +2,7 @@
 
 from pinnace import VERSION as PINNACE_VERSION
 from pinnace.api.version_info import Info
+from pinnace.component.architecture import architecture
 
 # What clients take this server for. The Git facts name no upstream build, because it is none.
 VERSION = Info(
@@ -17,5 +18,5 @@ VERSION = Info(
     build_date="1970-01-01T00:00:00Z",
     go_version="python",
     compiler="cpython",
-    platform="linux/amd64",
+    platform=f"linux/{architecture()}",
 )

@@ -7,7 +7,6 @@ Shape: the image specification's version 1.2 (`manifest.json`, a configuration, 
 import hashlib
 import io
 import json
-import platform
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+from pinnace.component.architecture import architecture
 
 
 class NoArchive(ValueError):
@@ -93,12 +92,6 @@ def names_in(path: Path) -> tuple[str, ...]:
     if not names:
         raise NoArchive(f"{path} holds no image that has a name: save it by its name and tag")
     return names
-
-
-def architecture() -> str:
-    """Return this machine's architecture as images call it."""
-    machine = platform.machine()
-    return _ARCHITECTURES.get(machine, machine)
 
 
 def _docker_names(archive: tarfile.TarFile) -> tuple[str, ...]:

@@ -9,31 +9,31 @@ from typing import Any
 from pinnace.kubelet.config import KubeletConfig
 from pinnace.kubelet.node_status import LEASE_SECONDS, MAX_IMAGES, REPORT_SECONDS, UPDATE_SECONDS
 from pinnace.kubelet.server_auth import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
-from pinnace.machinery import quantity
+from pinnace.machinery import durations, quantity
 
 
 def settings(config: KubeletConfig) -> dict[str, Any]:
     """Return the settings of one node."""
     authorization = {
-        "cacheAuthorizedTTL": _duration(ALLOWED_SECONDS),
-        "cacheUnauthorizedTTL": _duration(DENIED_SECONDS),
+        "cacheAuthorizedTTL": durations.show(ALLOWED_SECONDS),
+        "cacheUnauthorizedTTL": durations.show(DENIED_SECONDS),
     }
     shown = {
         "enableServer": True,
-        "syncFrequency": _duration(config.sync_seconds),
+        "syncFrequency": durations.show(config.sync_seconds),
         "port": config.port,
         "authentication": {
-            "webhook": {"enabled": True, "cacheTTL": _duration(TOKEN_SECONDS)},
+            "webhook": {"enabled": True, "cacheTTL": durations.show(TOKEN_SECONDS)},
             "anonymous": {"enabled": False},
         },
         "authorization": {"mode": "Webhook", "webhook": authorization},
         "clusterDomain": config.cluster_domain,
         "clusterDNS": list(config.cluster_dns),
-        "nodeStatusUpdateFrequency": _duration(UPDATE_SECONDS),
-        "nodeStatusReportFrequency": _duration(REPORT_SECONDS),
+        "nodeStatusUpdateFrequency": durations.show(UPDATE_SECONDS),
+        "nodeStatusReportFrequency": durations.show(REPORT_SECONDS),
         "nodeLeaseDurationSeconds": LEASE_SECONDS,
-        "imageMinimumGCAge": _duration(config.image_min_age_seconds),
-        "imageMaximumGCAge": _duration(config.image_max_age_seconds),
+        "imageMinimumGCAge": durations.show(config.image_min_age_seconds),
+        "imageMaximumGCAge": durations.show(config.image_max_age_seconds),
         "imageGCHighThresholdPercent": config.image_gc_high_percent,
         "imageGCLowThresholdPercent": config.image_gc_low_percent,
         "cgroupsPerQOS": True,
@@ -48,7 +48,7 @@ def settings(config: KubeletConfig) -> dict[str, Any]:
         **_soft(config),
         **_reserved(config),
         **_shutdown(config),
-        "evictionPressureTransitionPeriod": _duration(config.eviction_transition_seconds),
+        "evictionPressureTransitionPeriod": durations.show(config.eviction_transition_seconds),
         "enableDebuggingHandlers": True,
         "containerLogMaxSize": str(quantity.of_value(config.container_log_max_bytes, "binary")),
         "containerLogMaxFiles": config.container_log_max_files,
@@ -65,7 +65,9 @@ def _soft(config: KubeletConfig) -> dict[str, Any]:
         return {}
     return {
         "evictionSoft": dict(config.eviction_soft),
-        "evictionSoftGracePeriod": {name: _duration(seconds) for name, seconds in config.eviction_soft_seconds.items()},
+        "evictionSoftGracePeriod": {
+            name: durations.show(seconds) for name, seconds in config.eviction_soft_seconds.items()
+        },
         "evictionMaxPodGracePeriod": config.eviction_max_grace_seconds,
     }
 
@@ -80,9 +82,3 @@ def _shutdown(config: KubeletConfig) -> dict[str, Any]:
         {"priority": group.priority, "shutdownGracePeriodSeconds": group.seconds} for group in config.shutdown_groups
     ]
     return {"shutdownGracePeriodByPodPriority": groups} if groups else {}
-
-
-def _duration(seconds: float) -> str:
-    """Return whole seconds as Go prints a duration."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -13,6 +13,7 @@ from pinnace.component.clock import Clock
 from pinnace.kubelet.environment import Source
 from pinnace.kubelet.image_credentials import InvalidName, credentials, repository
 from pinnace.kubelet.runtime import Image, Images, RuntimeFailure
+from pinnace.machinery import durations
 from pinnace.machinery.errors import ApiError
 
 _FIRST_SECONDS, _MOST_SECONDS = 10.0, 300.0
@@ -112,7 +113,7 @@ class ImageManager:
             raise ImageUnavailable("ErrImagePull", str(error), 1.0) from error
         self._failures.pop(key, None)
         now = self._clock.monotonic()
-        took, whole = _duration(now - begun), _duration(now - asked)
+        took, whole = durations.show(now - begun), durations.show(now - asked)
         text = f'Successfully pulled image "{name}" in {took} ({whole} including waiting).'
         tell("Normal", "Pulled", f"{text} Image size: {found.size_bytes} bytes.")
         return found
@@ -161,13 +162,3 @@ class ImageManager:
         except RuntimeFailure as error:
             text = f'Failed to inspect image "{name}": {error}'
             raise ImageUnavailable("ImageInspectError", text, _FIRST_SECONDS) from error
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as Go prints it, cut to milliseconds."""
-    millis = int(seconds * 1000)
-    if millis < 1000:
-        return f"{millis}ms" if millis else "0s"
-    minutes, rest = divmod(millis, 60_000)
-    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
-    return f"{minutes}m{text}" if minutes else text

@@ -10,9 +10,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from pinnace.api import core_v1
+from pinnace.component.architecture import architecture
 from pinnace.kubelet.network_usage import Interface, interfaces
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 _MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 # Where machines without DMI have it; upstream's order.
@@ -137,7 +136,6 @@ class LinuxMachine(Machine):
     @staticmethod
     def _read_info() -> core_v1.NodeSystemInfo:
         release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
-        machine = platform.machine()
         return core_v1.NodeSystemInfo(
             machine_id=_first(_MACHINE_IDS),
             system_uuid=_first(_SYSTEM_UUIDS),
@@ -145,7 +143,7 @@ class LinuxMachine(Machine):
             kernel_version=platform.release(),
             os_image=release.get("PRETTY_NAME", "Linux").strip('"'),
             operating_system="linux",
-            architecture=_ARCHITECTURES.get(machine, machine),
+            architecture=architecture(),
             swap=_swap(_read("/proc/meminfo")),
         )
 

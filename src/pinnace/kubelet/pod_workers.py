@@ -31,7 +31,7 @@ from pinnace.kubelet.runtime import RuntimeFailure, State
 from pinnace.kubelet.static_pods import is_static
 from pinnace.kubelet.termination import kill_container, kill_pod
 from pinnace.kubelet.volumes import VolumeError
-from pinnace.machinery import timestamps
+from pinnace.machinery import durations, timestamps
 from pinnace.machinery.errors import ApiError, Conflict, NotFound
 
 _RETRY_SECONDS, _END_RETRY_SECONDS = 10.0, 1.0
@@ -256,7 +256,7 @@ class PodWorker(ProbeListener):
 
     def _tell_of_backoff(self, name: str, seconds: float) -> None:
         context = self._context
-        text = f"back-off {_duration(seconds)} restarting failed container={name} pod={context.full_name}"
+        text = f"back-off {durations.show(seconds)} restarting failed container={name} pod={context.full_name}"
         if context.waiting.get(name) == ("CrashLoopBackOff", text):
             return
         context.waiting[name] = ("CrashLoopBackOff", text)
@@ -356,8 +356,3 @@ def _asked(pod: core_v1.Pod) -> tuple[object, ...]:
     gates = {gate.condition_type for gate in pod.spec.readiness_gates or ()}
     answers = tuple((item.type, item.status) for item in pod.status.conditions if item.type in gates)
     return pod.metadata.generation, pod.metadata.labels, pod.metadata.annotations, answers
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    return f"{whole}s" if whole < 60 else f"{whole // 60}m{whole % 60}s"

@@ -38,3 +38,16 @@ def parse(text: str) -> float:
     if total > _MOST_SECONDS:
         raise ValueError(f"time: invalid duration {go_quoted(text)}")
     return -total if text.startswith("-") else total
+
+
+def show(seconds: float) -> str:
+    """Return a duration as Go prints it, cut to milliseconds: `1h0m0s`, `1m30.5s`, `250ms`, `0s`."""
+    sign, millis = "-" if seconds < 0 else "", int(abs(seconds) * 1000)
+    if millis < 1000:
+        return f"{sign}{millis}ms" if millis else "0s"
+    minutes, rest = divmod(millis, 60_000)
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if not minutes:
+        return sign + text
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{hours}h{minutes}m{text}" if hours else f"{sign}{minutes}m{text}"
