@@ -35,7 +35,7 @@ imports: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n logical --dist loadfile tests/unit
 
 verify: $(VENV)/.installed  ## generated files are as generated
 	$(BIN)/python -m tools.generate_api --check

@@ -30,10 +30,11 @@ USERS = {
     ),
     "nobody": None,
 }
-# What upstream, too, answers with 500, and without a reason: a version that is no number, a directive, a binding or a configuration that makes no sense.
+# What upstream, too, answers with 500, and without a reason: a version that is no number, a directive, a binding or a configuration that makes no
+# sense, a component that there is not.
 UPSTREAMS_OWN = re.compile(
     r"(invalid resource version|resourceVersion): |failed to (create typed patch|convert new typed) object |resourceVersion should not be set on objects to be created|unknown patch type: |merging lists cannot yet|map: map\[.*"
-    r"does not contain declared merge key|target\.(kind|name): ",
+    r"does not contain declared merge key|target\.(kind|name): |Component not found: ",
     re.DOTALL,
 )
 # Bytes that the process may grow by: the objects of a few names, caches that are bounded, and what the allocator keeps.
