@@ -13,23 +13,25 @@ from support.several_nodes import REAL_NODES, address_of, agent_of, containers_o
 from support.waiting import eventually
 
 GRACE_SECONDS, MONITOR_SECONDS = 50, 5
-# Pods that leave a lost node soon, and one that stays.
+LOST = ("node01", "node02")
+# One pod that is on a node as long as there is that node, and leaves it soon when it is lost.
 MOVING = """
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: moving}
+metadata: {{name: from-{node}, labels: {{test: moving}}}}
 spec:
-  replicas: 4
-  selector: {matchLabels: {app: moving}}
+  selector: {{matchLabels: {{app: from-{node}}}}}
   template:
-    metadata: {labels: {app: moving}}
+    metadata: {{labels: {{app: from-{node}, test: moving}}}}
     spec:
       terminationGracePeriodSeconds: 1
       tolerations:
-      - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 1}
-      topologySpreadConstraints:
-      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: moving}}}
-      containers: [{name: main, image: "ikubernetes/demoapp:v1.0"}]
+      - {{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 1}}
+      affinity:
+        nodeAffinity:
+          preferredDuringSchedulingIgnoredDuringExecution:
+          - {{weight: 100, preference: {{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{node}]}}]}}}}
+      containers: [{{name: main, image: "ikubernetes/demoapp:v1.0"}}]
 """
 
 pytestmark = REAL_NODES
@@ -45,9 +47,11 @@ def test_nodes_that_are_lost_lose_their_pods_and_return(several: RunningCluster,
     tolerate = [{"operator": "Exists"}]
     stay["spec"] = {"nodeName": "node01", "containers": [container], "tolerations": tolerate}
     kubectl("create", "-f", "-", stdin=json.dumps(stay))
-    kubectl("create", "-f", "-", stdin=MOVING)
+    for node in LOST:
+        kubectl("create", "-f", "-", stdin=MOVING.format(node=node))
+        kubectl("rollout", "status", f"deployment/from-{node}", "--timeout=60s")
+    assert nodes_of(kubectl) == set(LOST)
     kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=60s")
-    kubectl("rollout", "status", "deployment/moving", "--timeout=60s")
     before = containers_on(several, "node01")
     assert before
     restarts = kubectl("get", "pod", "stays", "-o", "jsonpath={.status.containerStatuses[0].restartCount}")
@@ -62,10 +66,14 @@ def test_nodes_that_are_lost_lose_their_pods_and_return(several: RunningCluster,
         taints = {
             node["metadata"]["name"]: node["spec"].get("taints", []) for node in kubectl.json("get", "nodes")["items"]
         }
-        for name in ("node01", "node02"):
+        for name in LOST:
             assert "node.kubernetes.io/unreachable" in {taint["key"] for taint in taints[name]}
         assert containers_on(several, "node01") >= before
-        eventually(lambda: deletions(kubectl), lambda gone: gone >= {"node01", "node02"}, timeout=45)
+        # Nodes of a zone are given up at one in ten seconds.
+        eventually(lambda: nodes_of(kubectl, leaving=True), lambda left: left == set(LOST), timeout=45)
+        for node in LOST:
+            kubectl("rollout", "status", f"deployment/from-{node}", "--timeout=60s")
+        assert nodes_of(kubectl) == {"master01"}
     several.pinnace("node", "start", "node01")
     eventually(lambda: ready(kubectl), lambda now: set(now.values()) == {"True"}, timeout=60)
     eventually(
@@ -73,13 +81,13 @@ def test_nodes_that_are_lost_lose_their_pods_and_return(several: RunningCluster,
         lambda taints: not any(taints),
         timeout=20,
     )
-    kubectl("rollout", "status", "deployment/moving", "--timeout=60s")
+    eventually(lambda: nodes_of(kubectl, leaving=True), lambda left: not left, timeout=60)
     kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=30s")
     assert kubectl("get", "pod", "stays", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == restarts
     assert kubectl("exec", "stays", "--", "hostname").strip() == "stays"
 
 
-def deletions(kubectl: Kubectl) -> set[str]:
-    """The nodes that pods of the Deployment are leaving."""
-    pods = kubectl.json("get", "pods", "-l", "app=moving")["items"]
-    return {pod["spec"].get("nodeName", "") for pod in pods if "deletionTimestamp" in pod["metadata"]}
+def nodes_of(kubectl: Kubectl, *, leaving: bool = False) -> set[str]:
+    """The nodes of those pods that may move: of those that are to stay where they are, or of those that are leaving."""
+    pods = kubectl.json("get", "pods", "-l", "test=moving")["items"]
+    return {pod["spec"].get("nodeName", "") for pod in pods if ("deletionTimestamp" in pod["metadata"]) is leaving}
