@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from pinnace.api.core_v1 import Pod
+from pinnace.api.raw_holders import RAW_HOLDERS
 from pinnace.api.sharing import PodDecoder
 from pinnace.machinery.codec import json as json_codec
 from pinnace.machinery.codec import raw
@@ -83,24 +84,17 @@ def to_tree(obj: Struct) -> Any:
     return msgspec.json.decode(_ENCODER.encode(obj))
 
 
-@cache
 def has_raw(cls: type[Struct]) -> bool:
-    """Tell whether objects of a type carry JSON that is kept as it came."""
-    return _has_raw(_node(cls), set())
+    """Tell whether objects of a type carry JSON that is kept as it came.
+
+    Looked up, because a start asks it about every kind: looking at the types themselves took a tenth of a second.
+    """
+    return python_name(cls) in RAW_HOLDERS
 
 
-def _has_raw(node: inspect.Type, seen: set[type[Struct]]) -> bool:
-    node, _, scalar = plain_type(node)
-    if isinstance(node, inspect.DictType):
-        return _has_raw(node.value_type, seen)
-    if isinstance(node, inspect.VarTupleType):
-        return _has_raw(node.item_type, seen)
-    if not isinstance(node, inspect.StructType):
-        return scalar == "RawExtension"
-    if node.cls in seen:
-        return False
-    seen.add(node.cls)
-    return any(_has_raw(item.type, seen) for item in node.fields)
+def python_name(cls: type[Struct]) -> str:
+    """Return the name under which what is generated about a type stands: module.Struct."""
+    return f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
 
 
 def keep_raw(cls: type[Struct], tree: Any, data: bytes) -> Any:

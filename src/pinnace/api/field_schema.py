@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, inspect
 
-from pinnace.api.codec import plain_type
+from pinnace.api.codec import plain_type, python_name
 from pinnace.api.core_v1 import PodSpec
 from pinnace.api.merge_rule import Rule
 from pinnace.api.merge_rules import ATOMIC, RULES
@@ -94,11 +94,6 @@ def _members(cls: type[Struct]) -> tuple[list[Member], dict[str, Node]]:
         members.append(Member(f"f:{item.encode_name}", item.name, zero, _node(item.type, rule)))
     members.sort(key=lambda member: member.element)
     return members, {member.element[2:]: member.node for member in members}
-
-
-def python_name(cls: type[Struct]) -> str:
-    """Return the name under which a type has its rules."""
-    return f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
 
 
 def _node(declared: inspect.Type, rule: Rule) -> Node:
