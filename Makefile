@@ -5,7 +5,7 @@ PYTHON ?= python3
 
 .PHONY: up down test test-long check lint types imports unit verify update bench clean
 
-up: $(VENV)/.installed  ## start a cluster on this machine, run the lesson's pods, print nodes and pods
+up: $(VENV)/.runtime  ## start a cluster on this machine, run the lesson's pods, print nodes and pods
 	scripts/install-system-packages run
 	$(BIN)/pinnace up
 	$(BIN)/python examples/lesson/run.py
@@ -47,14 +47,17 @@ update: $(VENV)/.installed  ## write generated files anew
 	$(BIN)/python tools/generate_cri.py
 	$(BIN)/python -m tools.generate_reference
 
-bench: $(VENV)/.installed  ## all figures, as a table and as JSON
+bench: $(VENV)/.runtime  ## all figures, as a table and as JSON
 	$(BIN)/python bench/run.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .cache
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# To run it takes a tenth of what it takes to work on it.
+$(VENV)/.runtime: EXTRA :=
+$(VENV)/.installed: EXTRA := [dev]
+$(VENV)/.runtime $(VENV)/.installed: pyproject.toml constraints.txt
 	scripts/make-venv $(PYTHON) $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.$(EXTRA)'
 	$(BIN)/python -m compileall -q -j 0 src  # pip compiles what it installs, but nothing that is editable
-	touch $@
+	touch $(VENV)/.runtime $@

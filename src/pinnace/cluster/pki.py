@@ -9,6 +9,7 @@ Made on the first start, renewed when a start, or the daily look while running, 
 
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec import Struct
@@ -38,14 +39,17 @@ def load_or_create(folder: Path, now: float, *, names: tuple[str, ...] = ()) -> 
         CertificateError: a file is damaged; it is named.
         OSError: a file cannot be read or written.
     """
-    authority = _authority(folder, now)
-    return ClusterPki(
-        authority=authority,
-        server=_server(folder, authority, now, names),
-        admin=_client(folder, "admin", authority, now, ADMIN, MASTERS),
-        kubelet_client=_client(folder, "apiserver-kubelet-client", authority, now, KUBELET_CLIENT),
-        signing_key=_signing_key(folder),
-    )
+    # To find an RSA key takes longer than all the rest: another thread does it meanwhile.
+    with ThreadPoolExecutor(1, "signing key") as thread:
+        signing_key = thread.submit(_signing_key, folder)
+        authority = _authority(folder, now)
+        return ClusterPki(
+            authority=authority,
+            server=_server(folder, authority, now, names),
+            admin=_client(folder, "admin", authority, now, ADMIN, MASTERS),
+            kubelet_client=_client(folder, "apiserver-kubelet-client", authority, now, KUBELET_CLIENT),
+            signing_key=signing_key.result(),
+        )
 
 
 def server_names(service_ip: str) -> tuple[str, ...]:

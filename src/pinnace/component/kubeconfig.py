@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from msgspec import Struct
 
 
@@ -67,6 +66,8 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         KubeconfigError: it is there and no kubeconfig.
     """
+    import yaml  # noqa: PLC0415 - `pinnace up` reads no file before its server starts, which this would hold up
+
     try:
         found = yaml.safe_load(path.read_bytes())
     except FileNotFoundError:
@@ -104,6 +105,8 @@ def access(path: Path, context: str = "") -> Access:
 
 def write(path: Path, config: dict[str, Any]) -> None:
     """Put a configuration in a file, for its owner alone, all of it or nothing."""
+    import yaml  # noqa: PLC0415 - as above
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
