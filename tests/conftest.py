@@ -9,6 +9,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy with something else must not fail a property.
+settings.register_profile("pinnace", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("pinnace")
 
 # Beginnings of reasons that are accepted on CI.
 ACCEPTED_ON_CI = (
