@@ -168,3 +168,19 @@ async def test_apply_in_one_version_conflicts_with_owners_in_another():
         forced = tree(await call("PATCH", f"{V2}/h?fieldManager=two&force=true", config, Content_Type=APPLY))
         assert "f:targetCPUUtilizationPercentage" not in owned_by(forced, "one")
         assert owned_by(forced, "two").keys() == {"f:metrics"}
+
+
+async def test_apply_in_one_version_removes_what_it_let_go_of_in_another():
+    """A manager that moves to version 1 and names less takes what version 2 called otherwise back to its default."""
+    async with running_server() as call:
+        target = {"type": "Utilization", "averageUtilization": 50}
+        metrics = [{"type": "Resource", "resource": {"name": "memory", "target": target}}]
+        config = {**AUTOSCALER, "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+        more = {**config, "spec": {**AUTOSCALER["spec"], "minReplicas": 3, "metrics": metrics}}
+        assert (await call("PATCH", f"{V2}/h?fieldManager=m", more, Content_Type=APPLY)).status == 201
+        less = {**config, "apiVersion": "autoscaling/v1"}
+        assert (await call("PATCH", f"{V1}/h?fieldManager=m", less, Content_Type=APPLY)).status == 200
+        now = tree(await call("GET", f"{V2}/h"))
+        assert (now["spec"]["minReplicas"], now["spec"]["metrics"][0]["resource"]["name"]) == (1, "cpu")
+        assert METRICS not in now["metadata"].get("annotations", {})
+        assert [one["apiVersion"] for one in now["metadata"]["managedFields"]] == ["autoscaling/v1"]

@@ -5,23 +5,24 @@ remembered by the spec, a write that changes no field hands back the entries it 
 apimachinery `util/managedfields/internal/{fieldmanager,skipnonapplied,structuredmerge}.go`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from msgspec import Raw, Struct, ValidationError
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from pinnace.api import codec, field_schema, resources
+from pinnace.api import codec, field_schema
 from pinnace.api.meta_v1 import ManagedFieldsEntry
 from pinnace.api.resources import Resource, StructType
 from pinnace.apiserver.endpoints.field_reset import ownable
+from pinnace.apiserver.endpoints.kind_versions import KindVersions, versions_of
 from pinnace.apiserver.endpoints.managed_entries import Entries, decode, encode, is_reset, with_entries
-from pinnace.apiserver.registry.table import VERSIONS
 from pinnace.machinery import timestamps
 from pinnace.machinery.managedfields import (
     APPLY,
     NOTHING,
+    SAME,
     UPDATE,
     Applied,
     Change,
@@ -47,8 +48,7 @@ class Place(Struct, frozen=True):
     api_version: str
     subresource: str
     ownable: Callable[[Tree], Tree]
-    # By apiVersion, what makes an object of another version of it.
-    views: Mapping[str, Callable[[Any], Any]] = {}
+    versions: KindVersions
 
     @property
     def kind(self) -> str:
@@ -59,25 +59,8 @@ class Place(Struct, frozen=True):
 def place_of(resource: Resource, subresource: str) -> Place:
     """Return what the path of a resource, or of a part of it, writes."""
     return Place(
-        resource.type, resource.api_version, subresource, ownable(resource, subresource), dict(_views(resource))
+        resource.type, resource.api_version, subresource, ownable(resource, subresource), versions_of(resource)
     )
-
-
-def _views(resource: Resource) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    for (api_version, plural), version in VERSIONS.items():
-        other = resources.by_path(*_group_and_version(api_version), plural)
-        if other is None or other.stored_in is None:
-            continue
-        stored = resources.stored(other)
-        if other is resource:
-            yield stored.api_version, version.to_stored
-        elif stored is resource:
-            yield api_version, version.to_served
-
-
-def _group_and_version(api_version: str) -> tuple[str, str]:
-    group, _, version = api_version.rpartition("/")
-    return group, version
 
 
 class FieldManager:
@@ -124,27 +107,19 @@ class FieldManager:
             first = replace(self._write(UPDATE), manager=self._named(UPDATE, BEFORE_FIRST_APPLY))
             managers = dict(after_update(managers, self.root.differences(nothing, live), first))
 
-        def elsewhere(tree: Any) -> Callable[[str], Change]:
-            def change_in(api_version: str) -> Change:
-                try:
-                    old, new = (codec.convert(self.place.type, one) for one in (live, tree))
-                except ValidationError:
-                    return Change(None, None)  # what does not fit its type is refused when it is to be stored
-                return self._change_in(old, new)(api_version)
-
-            return change_in
-
-        return apply(managers, self.root, live, config, self._write(APPLY), force=force, elsewhere=elsewhere)
+        return apply(managers, self.place.versions, live, config, self._write(APPLY), force=force)
 
     def _change_in(self, old: Any, new: Any) -> Callable[[str], Change]:
         """Return how a write looks in terms of the other versions that the kind has."""
 
         def change_in(api_version: str) -> Change:
-            view = self.place.views.get(api_version)
-            other = resources.by_kind(api_version, self.place.kind)
-            if view is None or other is None:
-                return Change(None, None)
-            return field_schema.root(other.type).compare(view(old), view(new))
+            versions = self.place.versions
+            root = versions.root(api_version)
+            return (
+                SAME
+                if root is None
+                else root.compare(*(versions.view(one, self.place.api_version, api_version) for one in (old, new)))
+            )
 
         return change_in
 
@@ -162,14 +137,8 @@ class FieldManager:
 
     def _known(self, managers: dict[Manager, Owned]) -> dict[Manager, Owned]:
         """Drop the owners of fields of a version that the kind does not have, or has no longer."""
-        if all(owned.api_version == self.place.api_version for owned in managers.values()):
-            return managers
-        kind = self.place.kind
-        return {
-            manager: owned
-            for manager, owned in managers.items()
-            if owned.api_version == self.place.api_version or resources.by_kind(owned.api_version, kind) is not None
-        }
+        versions = self.place.versions
+        return {manager: owned for manager, owned in managers.items() if versions.root(owned.api_version) is not None}
 
     def _created(self, new: Any, sent: Entries | None) -> Any:
         write = self._write(UPDATE)

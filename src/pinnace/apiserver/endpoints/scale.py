@@ -15,6 +15,7 @@ from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.endpoints import body as bodies
 from pinnace.apiserver.endpoints.apply import AppliedConfiguration
 from pinnace.apiserver.endpoints.field_manager import Place
+from pinnace.apiserver.endpoints.kind_versions import Form, KindVersions
 from pinnace.apiserver.endpoints.managed_entries import decode, encode, with_entries
 from pinnace.apiserver.endpoints.options import write_options
 from pinnace.apiserver.endpoints.patch import apply_patch, patch_type
@@ -31,7 +32,7 @@ from pinnace.machinery.errors import NotFound, route_not_found
 from pinnace.machinery.field import Path, invalid
 
 GROUP = "autoscaling"
-_PLACE = Place(Scale, VERSION, "scale", lambda fields: fields)
+_PLACE = Place(Scale, VERSION, "scale", lambda fields: fields, KindVersions({VERSION: Form(Scale)}))
 
 
 async def scale(scope: Scope) -> Response:

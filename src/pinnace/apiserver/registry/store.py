@@ -145,10 +145,10 @@ class Registry(Generic[T]):
     # ── versions ──
 
     def sent(self, obj: Any) -> T:
-        """Return what a client sent as it would be stored, after filling in what its version promises."""
-        if self.version is None:
-            return self.strategy.default(obj)
-        return self.version.to_stored(self.version.default(obj))
+        """Return what a client sent as it would be stored, after filling in what its version and the stored one promise."""
+        if self.version is not None:
+            obj = self.version.to_stored(self.version.default(obj))
+        return self.strategy.default(obj)
 
     def served(self, obj: T) -> Any:
         """Return a stored object as clients of this version see it."""

@@ -6,15 +6,14 @@ from pinnace.machinery.managedfields.managers import (
     Applied,
     Conflict,
     Conflicts,
-    Manager,
-    Managers,
-    Owned,
     Write,
     after_update,
     apply,
 )
 from pinnace.machinery.managedfields.node import ABSENT, SAME, Change, Node, Problem
+from pinnace.machinery.managedfields.owners import Manager, Managers, Owned
 from pinnace.machinery.managedfields.sets import NOTHING, Tree
+from pinnace.machinery.managedfields.versions import Inconvertible, Versions
 
 __all__ = (
     "ABSENT",
@@ -26,12 +25,14 @@ __all__ = (
     "Change",
     "Conflict",
     "Conflicts",
+    "Inconvertible",
     "Manager",
     "Managers",
     "Node",
     "Owned",
     "Problem",
     "Tree",
+    "Versions",
     "Write",
     "after_update",
     "apply",

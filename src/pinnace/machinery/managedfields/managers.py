@@ -6,15 +6,18 @@ before and no longer does, unless somebody else owns it. Invariant: no manager i
 structured-merge-diff `merge/{update,conflict}.go`, apimachinery `util/managedfields/internal/{capmanagers,managedfieldsupdater}.go`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pinnace.machinery.managedfields import sets
-from pinnace.machinery.managedfields.node import Change, Node
+from pinnace.machinery.managedfields.node import SAME, Change
+from pinnace.machinery.managedfields.owners import Manager, Managers, Owned
+from pinnace.machinery.managedfields.pruning import pruned
 from pinnace.machinery.managedfields.sets import ITSELF, NOTHING, Tree
+from pinnace.machinery.managedfields.versions import Inconvertible, Versions
 
 APPLY, UPDATE = "Apply", "Update"
 # Managers of updates beyond which the oldest become one.
@@ -42,26 +45,6 @@ _UNOWNED: Tree = {
         },
     },
 }
-
-
-class Manager(NamedTuple):
-    """Who: an apply's version is not a part of it, so that a manager may move on to another version."""
-
-    operation: str
-    name: str
-    api_version: str
-    subresource: str
-
-
-class Owned(Struct, frozen=True):
-    """What a manager owns, in terms of which version, and when it last took something (None: never said)."""
-
-    fields: Tree
-    api_version: str
-    time: str | None = None
-
-
-Managers: TypeAlias = Mapping[Manager, Owned]
 
 
 class Conflict(NamedTuple):
@@ -101,7 +84,7 @@ class Applied(Struct, frozen=True):
 
 
 def _unchanged(api_version: str) -> Change:  # noqa: ARG001
-    return Change(None, None)
+    return SAME
 
 
 def _filtered(fields: Tree | None, write: Write) -> Tree:
@@ -158,23 +141,17 @@ def _capped(managers: dict[Manager, Owned]) -> Managers:
 
 
 def apply(
-    managers: Managers,
-    root: Node,
-    live: Any,
-    config: Any,
-    write: Write,
-    *,
-    force: bool = False,
-    elsewhere: Callable[[Any], ChangeIn] = lambda tree: _unchanged,  # noqa: ARG005
+    managers: Managers, versions: Versions, live: Any, config: Any, write: Write, *, force: bool = False
 ) -> Applied:
     """Lay a configuration over a live tree, and take out what its manager has let go of.
 
-    A manager that is new, or claims more, without changing anything keeps the time that it had, if any. `elsewhere` is given the tree
-    that comes out.
+    A manager that is new, or claims more, without changing anything keeps the time that it had, if any.
 
     Raises:
         Conflicts: it changes what others own, and is not forced to.
     """
+    root = versions.root(write.api_version)
+    assert root is not None, "a write speaks a version that there is"
     claimed = _filtered(root.fields_of(config), write)
     fields = sets.difference(claimed, _UNOWNED)
     last = managers.get(write.manager)
@@ -183,47 +160,34 @@ def apply(
     if last is not None:
         if last.fields == fields:
             fields = last.fields
-        elif sets.difference(last.fields, claimed):
-            owned = claimed
-            for other in others.values():
-                owned = sets.union(owned, other.fields)
-            tree = _pruned(root, tree, last.fields, owned)
+        if last.api_version != write.api_version or sets.difference(last.fields, claimed):
+            owners = (*others.values(), Owned(claimed, write.api_version))
+            tree = pruned(versions, tree, write.api_version, last, owners)
     is_changed = tree != live
     if is_changed:
-        others = _yielding(others, root.differences(live, tree), write, elsewhere(tree), force=force)
+        others = _yielding(others, versions, live, tree, write, force=force)
     if fields:
         time = write.time if is_changed else last.time if last is not None else None
         others[write.manager] = Owned(fields, write.api_version, time)
     return Applied(tree if is_changed else None, others)
 
 
-def _pruned(root: Node, merged: Any, last: Tree, owned: Tree) -> Any:
-    """Remove what a manager named last time, but for what anybody owns now and what somebody else put there."""
-    last = root.named(last)
-    all_fields = root.named(root.fields_of(merged) or NOTHING)
-    pruned = root.without(merged, last) or {}
-    kept = sets.union(root.named(root.fields_of(pruned) or NOTHING), root.named(owned))
-    pruned = root.without(merged, sets.difference(all_fields, kept)) or {}
-    gone = sets.difference(all_fields, root.named(root.fields_of(pruned) or NOTHING))
-    return root.without(merged, sets.intersection(gone, last)) or {}
-
-
 def _yielding(
-    others: Managers, change: Change, write: Write, change_in: ChangeIn, *, force: bool
+    others: Managers, versions: Versions, live: Any, tree: Any, write: Write, *, force: bool
 ) -> dict[Manager, Owned]:
     """Take from the others what an apply changed and removed.
 
     Raises:
         Conflicts: they own what it changed, and it is not forced to.
     """
-    here = _filtered(change.changed, write), _filtered(change.removed, write)
+    seen: dict[str, tuple[Tree, Tree]] = {}
     out: dict[Manager, Owned] = {}
     conflicts: list[Conflict] = []
     for manager, owned in others.items():
-        changed, removed = here
-        if owned.api_version != write.api_version:
-            there = change_in(owned.api_version)
-            changed, removed = _filtered(there.changed, write), _filtered(there.removed, write)
+        if owned.api_version not in seen:
+            change = _change(versions, live, tree, write.api_version, owned.api_version)
+            seen[owned.api_version] = _filtered(change.changed, write), _filtered(change.removed, write)
+        changed, removed = seen[owned.api_version]
         disputed = sets.intersection(owned.fields, changed)
         if disputed and not force:
             conflicts += (Conflict(manager, owned, path) for path in sets.paths(disputed))
@@ -234,3 +198,15 @@ def _yielding(
     if conflicts:
         raise Conflicts(conflicts)
     return out
+
+
+def _change(versions: Versions, live: Any, tree: Any, api_version: str, other: str) -> Change:
+    """Return how trees of one version differ in terms of another; not at all where they have no form in it."""
+    root = versions.root(other)
+    if root is None:
+        return SAME
+    try:
+        old, new = (versions.convert(one, api_version, other) for one in (live, tree))
+    except Inconvertible:
+        return SAME  # what does not fit its type is refused when it is to be stored
+    return root.differences(old, new) if old != new else SAME

@@ -337,7 +337,8 @@ def test_version_1_without_annotations_speaks_of_the_cpu():
     target = autoscaling_v1.CrossVersionObjectReference(kind="Deployment", name="a", api_version="apps/v1")
     spec = autoscaling_v1.HorizontalPodAutoscalerSpec(scale_target_ref=target, max_replicas=3)
     status = autoscaling_v1.HorizontalPodAutoscalerStatus(current_cpu_utilization_percentage=5)
-    made = version_1.to_stored(version_1.default(autoscaling_v1.HorizontalPodAutoscaler(spec=spec, status=status)))
+    sent = version_1.default(autoscaling_v1.HorizontalPodAutoscaler(spec=spec, status=status))
+    made = version_1.VERSION.strategy.default(version_1.to_stored(sent))
     assert (made.spec.min_replicas, made.spec.metrics[0].resource.target.average_utilization) == (1, 80)
     assert made.status.current_metrics[0].resource.current.average_utilization == 5
 

@@ -15,6 +15,7 @@ from pinnace.machinery.managedfields import (
     Conflicts,
     Manager,
     Owned,
+    Versions,
     Write,
     after_update,
     apply,
@@ -24,6 +25,19 @@ from pinnace.machinery.managedfields import (
 ROOT = field_schema.root(ConfigMap)
 SERVICE = field_schema.root(Service)
 IT = {}
+
+
+class OneVersion(Versions):
+    """A kind in version v1 alone."""
+
+    def __init__(self, root):
+        self._root = root
+
+    def root(self, api_version):
+        return self._root if api_version == "v1" else None
+
+    def convert(self, tree, old, new):
+        return tree
 
 
 def keep_all(fields):
@@ -37,7 +51,7 @@ def write(operation, name, time="t1", ownable=keep_all, subresource=""):
 
 def applied(managers, live, config, name="m", time="t1", root=ROOT, *, force=False):
     """Return the tree and the managers after an apply."""
-    result = apply(managers, root, live, config, write(APPLY, name, time), force=force)
+    result = apply(managers, OneVersion(root), live, config, write(APPLY, name, time), force=force)
     return live if result.tree is None else result.tree, dict(result.managers)
 
 
@@ -132,7 +146,7 @@ def test_apply_owns_exactly_what_it_names():
 def test_apply_again_changes_nothing():
     """The tree is the live one, the time the old one."""
     live, managers = applied({}, {}, X1)
-    result = apply(managers, ROOT, live, X1, write(APPLY, "m", "t2"))
+    result = apply(managers, OneVersion(ROOT), live, X1, write(APPLY, "m", "t2"))
     assert result.tree is None
     assert result.managers == managers
 
@@ -212,9 +226,10 @@ def test_apply_that_claims_more_without_a_change_keeps_its_time():
 
 
 def test_apply_moves_its_manager_to_another_version():
-    """An applier is the same in every version."""
-    managers = {write(APPLY, "m").manager: Owned(JUST_X, "v1beta1", "t1")}
-    result = apply(managers, ROOT, X1, X2, replace(write(APPLY, "m", "t2"), api_version="v1"))
+    """An applier is the same in every version; what it owned in one that there is no more stays."""
+    managers = {write(APPLY, "m").manager: Owned(JUST_Y, "v1beta1", "t1")}
+    result = apply(managers, OneVersion(ROOT), XY, X2, replace(write(APPLY, "m", "t2"), api_version="v1"))
+    assert result.tree == {"data": {"x": "2", "y": "1"}}
     assert [owned.api_version for owned in result.managers.values()] == ["v1"]
 
 
@@ -270,7 +285,7 @@ def test_an_apply_repeated_is_none(steps, config):
     """The second of two equal applies changes neither object nor owners."""
     live, managers = played(steps)
     live, managers = applied(managers, live, config, "z", "tz", force=True)
-    again = apply(managers, ROOT, live, config, write(APPLY, "z", "t-later"))
+    again = apply(managers, OneVersion(ROOT), live, config, write(APPLY, "z", "t-later"))
     assert again.tree is None
     assert again.managers == managers
 

@@ -128,9 +128,9 @@ def _cpu_state(status: v2.HorizontalPodAutoscalerStatus) -> int | None:
 
 
 def to_stored(obj: v1.HorizontalPodAutoscaler) -> v2.HorizontalPodAutoscaler:
-    """Return the autoscaler as it is stored, filled in as version 2 promises."""
+    """Return the autoscaler as version 2 has it."""
     spec, annotations = obj.spec, obj.metadata.annotations
-    made = v2.HorizontalPodAutoscaler(
+    return v2.HorizontalPodAutoscaler(
         kind="HorizontalPodAutoscaler",
         api_version="autoscaling/v2",
         metadata=replace(obj.metadata, annotations=_without_carried(annotations)),
@@ -147,7 +147,6 @@ def to_stored(obj: v1.HorizontalPodAutoscaler) -> v2.HorizontalPodAutoscaler:
         ),
         status=_status(obj.status, annotations),
     )
-    return autoscaler.default(made)
 
 
 def _metrics(cpu: int | None, annotations: _Annotations) -> tuple[v2.MetricSpec, ...]:
