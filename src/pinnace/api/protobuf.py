@@ -16,7 +16,7 @@ from msgspec import Raw, Struct, inspect
 
 from pinnace.api import codec
 from pinnace.api.proto_fields import FIELDS
-from pinnace.machinery import timestamps
+from pinnace.machinery import durations, timestamps
 from pinnace.machinery.codec import json as json_codec
 
 MAGIC = b"k8s\x00"
@@ -176,7 +176,7 @@ def _text_of(scalar: str, value: bytes, form: str) -> str | None:
     if form == "bytes":
         return base64.b64encode(value).decode()
     if form == "duration":
-        return _duration(_signed(_number(value, 1)))
+        return durations.show(_signed(_number(value, 1)) / 1e9)
     if scalar == "Quantity":
         return _text(dict(_fields(value)).get(1, b""))
     if scalar in {"Time", "MicroTime"}:
@@ -202,12 +202,6 @@ def _int_or_string(value: bytes) -> int | str:
         return _text(entry.get(3, b""))
     number = entry.get(2, 0)
     return _signed(number) if isinstance(number, int) else 0
-
-
-def _duration(nanos: int) -> str:
-    """Return a Go duration; whole seconds are all that the API's durations need in practice, fractions are kept."""
-    seconds = nanos / 1e9
-    return f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds}s"
 
 
 def _embedded(value: bytes) -> Raw | None:
