@@ -1,11 +1,13 @@
 """OpenAPI documents: complete, consistent, and cacheable."""
 
 import gzip
+import hashlib
 import json
 import re
 
 import kubernetes.client
 import pytest
+from tests.support import gnostic_v3
 
 from pinnace.api.resources import RESOURCES
 from pinnace.apiserver.openapi import OpenApi
@@ -13,7 +15,12 @@ from pinnace.apiserver.openapi.paths import operations
 from pinnace.component.clock import VirtualClock
 from pinnace.component.http import Headers, Request
 
-PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+V2 = "/openapi/v2"
+APPS = "/openapi/v3/apis/apps/v1"
+PROTOBUF = {
+    V2: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    APPS: "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +104,7 @@ async def test_v3_ties_every_kind_to_its_operations(read, resource):
 
 async def test_v3_address_carries_the_hash(openapi):
     """With its hash a document may be kept for a year, an old hash leads to the new one, and none at all means to ask again."""
-    path = "/openapi/v3/apis/apps/v1"
+    path = APPS
     plain = await get(openapi, path)
     tag = plain.headers.get("ETag").strip('"')
     assert plain.headers.get("Cache-Control") == "no-cache, private"
@@ -108,7 +115,7 @@ async def test_v3_address_carries_the_hash(openapi):
     assert (moved.status, moved.headers.get("Location")) == (301, f"{path}?hash={tag}")
 
 
-@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3/api/v1"])
+@pytest.mark.parametrize("path", [V2, APPS])
 async def test_documents_are_not_sent_twice(openapi, path):
     """A client that has the document gets 304; one that takes gzip gets it compressed, with the same tag."""
     plain = await get(openapi, path)
@@ -121,16 +128,50 @@ async def test_documents_are_not_sent_twice(openapi, path):
     assert gzip.decompress(packed.body) == plain.body
 
 
+@pytest.mark.parametrize("path", PROTOBUF)
 @pytest.mark.parametrize(
     ("accept", "status", "media"),
     [
-        pytest.param("", 200, "application/json", id="none"),
-        pytest.param(f"{PROTOBUF},application/json", 200, PROTOBUF, id="protobuf"),
-        pytest.param("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", 200, PROTOBUF, id="old-protobuf"),
+        pytest.param("", 200, "json", id="none"),
+        pytest.param("*/*", 200, "json", id="anything"),
+        pytest.param("{protobuf},application/json", 200, "protobuf", id="protobuf"),
+        pytest.param("{old}", 200, "protobuf", id="old protobuf"),
+        pytest.param("{protobuf};q=0.5,application/json", 200, "json", id="rather json"),
+        pytest.param("text/html,{protobuf}", 200, "protobuf", id="second"),
         pytest.param("text/html", 406, "", id="html"),
+        pytest.param("application/yaml", 406, "", id="yaml"),
     ],
 )
-async def test_v2_is_negotiated(openapi, accept, status, media):
+async def test_documents_are_negotiated(openapi, path, accept, status, media):
     """JSON, or protobuf under either of its names; anything else is 406 without a body."""
-    answer = await get(openapi, "/openapi/v2", Accept=accept)
-    assert (answer.status, answer.headers.get("Content-Type")) == (status, media)
+    protobuf = PROTOBUF[path]
+    asked = accept.format(protobuf=protobuf, old=protobuf.replace(".v1.0+", "@v1.0+"))
+    answer = await get(openapi, path, Accept=asked)
+    types = {"json": "application/json", "protobuf": protobuf, "": ""}
+    assert (answer.status, answer.headers.get("Content-Type")) == (status, types[media])
+    assert bool(answer.body) == (status == 200)
+
+
+@pytest.mark.parametrize("path", PROTOBUF)
+async def test_both_forms_of_a_document_go_by_one_hash(openapi, path):
+    """The hash is that of the JSON; who has the document in a form is told so, whichever it is."""
+    plain = await get(openapi, path)
+    packed = await get(openapi, path, Accept=PROTOBUF[path])
+    tag = plain.headers.get("ETag")
+    assert packed.headers.get("ETag") == tag == f'"{hashlib.sha512(plain.body).hexdigest().upper()}"'
+    assert "Accept" in packed.headers.get("Vary").replace("Accept-Encoding", "")
+    assert (await get(openapi, path, Accept=PROTOBUF[path], If_None_Match=tag)).status == 304
+
+
+def without_empty(value):
+    """A document less its empty lists, which protobuf does not tell from none."""
+    if isinstance(value, dict):
+        return {key: without_empty(item) for key, item in value.items() if item != []}
+    return [without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", ["api/v1", "apis/apps/v1", "apis/autoscaling/v2", "version"])
+async def test_protobuf_of_version_3_says_what_the_json_says(openapi, read, name):
+    """A decoder that knows gnostic's messages, and nothing of how ours are written, gets the JSON document back."""
+    packed = await get(openapi, f"/openapi/v3/{name}", Accept=PROTOBUF[APPS])
+    assert gnostic_v3.tree(packed.body) == without_empty(await read(name))

@@ -49,20 +49,23 @@ PLAIN = Output()
 _PRETTY = Output(pretty=True)
 
 
-class _Clause(Struct, frozen=True):
+class Clause(Struct, frozen=True):
+    """One media type that a client takes, and how much it wants it."""
+
     type: str
     subtype: str
     q: float
     params: tuple[tuple[str, str], ...]
 
     def param(self, name: str) -> str:
+        """Return the value of a parameter; empty when it is not there."""
         return next((value for key, value in self.params if key == name), "")
 
 
 @remember_short
-def _clauses(accept: str) -> tuple[_Clause, ...]:
+def clauses(accept: str) -> tuple[Clause, ...]:
     """Read an Accept header; clauses with higher q come first, equal ones in their order."""
-    clauses = []
+    found = []
     for part in accept.split(","):
         media, *params = (piece.strip() for piece in part.split(";"))
         if not media:
@@ -76,11 +79,11 @@ def _clauses(accept: str) -> tuple[_Clause, ...]:
                     q = float(value)
                 except ValueError:
                     q = 1.0
-        clauses.append(_Clause(kind, subtype or ("*" if kind == "*" else ""), q, pairs))
-    return tuple(sorted(clauses, key=lambda clause: -clause.q))
+        found.append(Clause(kind, subtype or ("*" if kind == "*" else ""), q, pairs))
+    return tuple(sorted(found, key=lambda clause: -clause.q))
 
 
-def _media_type(clause: _Clause) -> str:
+def _media_type(clause: Clause) -> str:
     media = f"{clause.type}/{clause.subtype}"
     if media in {JSON, "*/*"}:
         return JSON
@@ -111,7 +114,7 @@ def negotiate(request: Request, *, watch: bool = False, transforms: bool = True)
 @remember_short
 def _choose(accept: str, pretty: bool, watch: bool, transforms: bool) -> Output:  # noqa: FBT001
     refused = False
-    for clause in _clauses(accept):
+    for clause in clauses(accept):
         media = _media_type(clause)
         if not media:
             continue
@@ -133,7 +136,7 @@ def _choose(accept: str, pretty: bool, watch: bool, transforms: bool) -> Output:
 
 def negotiate_error(request: Request) -> Output:
     """Choose how to write a Status: as the client wants when that is JSON or YAML, else JSON."""
-    for clause in _clauses(request.headers.get("Accept")):
+    for clause in clauses(request.headers.get("Accept")):
         media = _media_type(clause)
         if media:
             return Output(media, is_pretty(request) or clause.param("pretty") == "1")

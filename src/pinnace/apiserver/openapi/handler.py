@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from pinnace.api import schemas as packed
 from pinnace.api.resources import RESOURCES, Resource
-from pinnace.apiserver.openapi import v2, v3
+from pinnace.apiserver.endpoints.negotiation import clauses
+from pinnace.apiserver.openapi import v2, v2_protobuf, v3, v3_protobuf
 from pinnace.apiserver.openapi.paths import Kind, Operation, discovery_operations, operations
 from pinnace.component.clock import Clock
 from pinnace.component.http import Headers, Request, Response
@@ -25,15 +26,26 @@ from pinnace.component.logging import get_logger
 
 JSON = "application/json"
 PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-# What kubectl before 1.27 asks for; answered in the newer name's form.
-_PROTOBUF_V2_OLD = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-_V2 = {PROTOBUF_V2: "v2.pb", _PROTOBUF_V2_OLD: "v2.pb", JSON: "v2", "*/*": "v2", "application/*": "v2"}
-_V3 = frozenset({JSON, "*/*", "application/*"})
+PROTOBUF_V3 = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+# By what a client may list, what it gets; the names with an @ are older, and answered under the newer ones.
+_JSON_NAMES = dict.fromkeys((JSON, "*/*", "application/*"), JSON)
+_V2 = {
+    **_JSON_NAMES,
+    PROTOBUF_V2: PROTOBUF_V2,
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf": PROTOBUF_V2,
+}
+_V3 = {
+    **_JSON_NAMES,
+    PROTOBUF_V3: PROTOBUF_V3,
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf": PROTOBUF_V3,
+}
 _YEAR_SECONDS = 365 * 24 * 3600
 _log = get_logger("openapi")
 
 
 class _Document(Struct, frozen=True):
+    """Bytes, plain and compressed, and the hash that they are known by."""
+
     plain: bytes
     packed: bytes
     tag: str
@@ -46,7 +58,8 @@ class OpenApi:
         self._clock = clock
         self._resources = resources
         self._schemas: Mapping[str, Any] | None = None
-        self._documents: dict[str, _Document] = {}
+        # By name and media type.
+        self._documents: dict[tuple[str, str], _Document] = {}
         self._building = asyncio.Lock()
         self._parts = _parts(resources)
 
@@ -65,50 +78,55 @@ class OpenApi:
 
     async def _index(self) -> Response:
         paths = {
-            name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={(await self._document(name)).tag}"}
+            name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={(await self._document(name, JSON)).tag}"}
             for name in sorted(self._parts)
         }
         body = msgspec.json.encode({"paths": paths}) + b"\n"
         return Response(200, Headers({"Content-Type": "text/plain; charset=utf-8"}), body)
 
     async def _answer_v3(self, request: Request, name: str) -> Response:
-        if not _chosen(request, _V3):
+        media_type = _chosen(request, _V3)
+        if not media_type:
             return Response(406)
-        document, wanted = await self._document(name), request.param("hash")
+        document, wanted = await self._document(name, media_type), request.param("hash")
         if wanted and wanted != document.tag:
             return Response(301, Headers({"Location": f"/openapi/v3/{name}?hash={document.tag}"}))
         if not wanted:
-            return _answer(request, document, JSON, ("Cache-Control", "no-cache, private"))
+            return _answer(request, document, media_type, ("Cache-Control", "no-cache, private"))
         expires = formatdate(self._clock.time() + _YEAR_SECONDS, usegmt=True)
-        return _answer(request, document, JSON, ("Cache-Control", "public, immutable"), ("Expires", expires))
+        return _answer(request, document, media_type, ("Cache-Control", "public, immutable"), ("Expires", expires))
 
     async def _answer_v2(self, request: Request) -> Response:
-        chosen = _chosen(request, frozenset(_V2))
-        if not chosen:
+        media_type = _chosen(request, _V2)
+        if not media_type:
             return Response(406)
-        name = _V2[chosen]
-        return _answer(request, await self._document(name), PROTOBUF_V2 if name == "v2.pb" else JSON)
+        return _answer(request, await self._document("v2", media_type), media_type)
 
-    async def _document(self, name: str) -> _Document:
-        found = self._documents.get(name)
+    async def _document(self, name: str, media_type: str) -> _Document:
+        key = name, media_type
+        found = self._documents.get(key)
         if found is None:
             # One at a time: each needs the schemas, and keeps a core busy.
             async with self._building:
-                found = self._documents.get(name)
+                found = self._documents.get(key)
                 if found is None:
-                    found = self._documents[name] = await asyncio.to_thread(self._build, name)
+                    found = self._documents[key] = await asyncio.to_thread(self._build, name, media_type)
         return found
 
-    def _build(self, name: str) -> _Document:
+    def _build(self, name: str, media_type: str) -> _Document:
         schemas = self._load()
-        if name in {"v2", "v2.pb"}:
+        if name == "v2":
             everything = (*discovery_operations(self._resources), *operations(self._resources))
-            tree = v2.document(schemas, everything)
-            plain = v2.protobuf(tree) if name == "v2.pb" else msgspec.json.encode(tree)
+            tree, protobuf = v2.document(schemas, everything), v2_protobuf.document
         else:
-            plain = msgspec.json.encode(v3.document(schemas, *self._parts[name]))
+            tree, protobuf = v3.document(schemas, *self._parts[name]), v3_protobuf.document
+        plain = msgspec.json.encode(tree)
+        # Either form goes by the hash of the JSON, as upstream: one address serves both, and Vary tells them apart.
+        tag = hashlib.sha512(plain).hexdigest().upper()
+        if media_type != JSON:
+            plain = protobuf(tree)
         # Level 1, as upstream: for a document that is asked for a few times a day the rest is not worth it.
-        return _Document(plain, gzip.compress(plain, 1, mtime=0), hashlib.sha512(plain).hexdigest().upper())
+        return _Document(plain, gzip.compress(plain, 1, mtime=0), tag)
 
     def _load(self) -> Mapping[str, Any]:
         if self._schemas is None:
@@ -138,10 +156,10 @@ def _part_of(path: str) -> str:
     return "/".join(parts[: {"api": 2, "apis": 3}.get(parts[0], len(parts))])
 
 
-def _chosen(request: Request, offered: frozenset[str]) -> str:
-    """Return the first media type a client lists that is offered, JSON when it lists none; empty when nothing fits."""
-    accepted = [token.partition(";")[0].strip() for token in request.headers.tokens("Accept")] or [JSON]
-    return next((item for item in accepted if item in offered), "")
+def _chosen(request: Request, offered: Mapping[str, str]) -> str:
+    """Return what a client gets for the media types it lists, the most wanted first; empty when nothing fits."""
+    listed = clauses(request.headers.get("Accept") or "*/*")
+    return next((offered[media] for one in listed if (media := f"{one.type}/{one.subtype}") in offered), "")
 
 
 def _answer(request: Request, document: _Document, media_type: str, *extra: tuple[str, str]) -> Response:
