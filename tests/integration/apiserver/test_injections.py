@@ -226,7 +226,7 @@ async def test_no_other_site_is_let_in(server, origin):
 async def test_made_up_places_fill_no_memory(server, who):
     """What is remembered of requests is so much and no more, whatever paths, groups, verbs and parts of objects clients make up (CVE-2020-8552)."""
     whole = server.handle.__self__
-    caches = (whole._counted._series, whole._flow_control._flows, whole.authorizer._authorizers[-1]._answers)
+    caches = (whole._counted._series, whole._flow_control._taken, whole.authorizer._authorizers[-1]._answers)
     for number in range(300):
         for path in (
             f"/{number}",

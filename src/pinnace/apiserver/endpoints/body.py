@@ -84,13 +84,26 @@ def decode(data: bytes, cls: type[T], api_version: str, *, media: str, validatio
 
 def _clean(data: bytes, cls: type[T], api_version: str, validation: str) -> T | None:
     """Decode a body about which there is nothing to say; None when that cannot be told cheaply."""
-    obj = read_canonical(data, cls) if clean_tree(data) is not None else None
-    if obj is None or not _is_of(obj, cls.__name__, api_version):
+    if not bounds.is_within(data):
         return None
+    try:
+        sent = codec.decode(cls, data)
+        if not _is_of(sent, cls.__name__, api_version) or not _is_faultless(data, sent, validation):
+            return None
+        return _identified(scalars.canonical(sent), cls.__name__, api_version)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _is_faultless(data: bytes, sent: Struct, validation: str) -> bool:
+    """Tell whether an object was all that there is in its bytes; False also means that it cannot be told cheaply."""
+    # Written again, it is what was sent: every field is known, and none came twice.
+    if codec.encode(sent) == data:
+        return True
     # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
-    if validation != "Ignore" and not strict.has_only_known_fields(cls, data):
-        return None
-    return _identified(obj, cls.__name__, api_version)
+    return clean_tree(data) is not None and (
+        validation == "Ignore" or strict.has_only_known_fields(type(sent), data)
+    )
 
 
 def read_canonical(data: bytes, cls: type[T]) -> T | None:

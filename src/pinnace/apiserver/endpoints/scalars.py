@@ -108,16 +108,18 @@ def _time(text: str) -> str:
 
 
 def _micro_time(text: str) -> str:
-    problem = _unparsable(text, _MICRO, ".000000")
     fraction = text[19:26]
     if len(text) < 27 or fraction[:1] != "." or not fraction[1:].isdigit():
-        raise ValueError(problem)
+        raise ValueError(_unparsable(text, _MICRO, ".000000"))
     if text[26:27].isdigit():
         raise ValueError(f'parsing time "{text}" as "{_MICRO}": cannot parse "{text[26:]}" as "Z07:00"')
     try:
+        if text[26:] == "Z" and fraction.isascii():
+            # Of the seconds there are fewer than of their parts, so that they are known already.
+            return f"{timestamps.canonical(f'{text[:19]}Z')[:-1]}{fraction}Z"
         return timestamps.format_micro(timestamps.parse(text))
     except ValueError:
-        raise ValueError(problem) from None
+        raise ValueError(_unparsable(text, _MICRO, ".000000")) from None
 
 
 def _unparsable(text: str, layout: str, fraction: str = "") -> str:

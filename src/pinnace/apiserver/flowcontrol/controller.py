@@ -1,7 +1,8 @@
 """Follows the configured flow schemas and priority levels, and leads each request to a seat.
 
-What a request is classified as is remembered by what the classification looks at, until a schema or level changes. A schema
-whose level is missing is passed over, and where nothing is configured yet every request is let through. Upstream:
+Which schema takes a request is remembered by what schemas look at, until one of them or a level changes: not by the user's name unless a
+schema may look at it, since thousands of nodes ask for the same under a name each. A schema whose level is missing is passed over, and where
+nothing is configured yet every request is let through. Upstream:
 apiserver `util/flowcontrol/apf_controller.go`, `server/filters/priority-and-fairness.go`.
 """
 
@@ -49,13 +50,27 @@ class Counts(Struct):
     rejected: Counter[str] = field(default_factory=Counter)
 
 
+class _Taken(Struct, frozen=True):
+    """What is the same for all requests that a schema takes."""
+
+    schema: FlowSchema
+    counts: Counts
+    level: PriorityLevel
+    headers: tuple[tuple[str, str], ...]
+
+
 class Flow(Struct, frozen=True):
-    """What a request is classified as; `hash` deals its queues."""
+    """What a request is classified as; `text` tells the flow from all others."""
 
     counts: Counts
     level: PriorityLevel
-    hash: int
     headers: tuple[tuple[str, str], ...]
+    text: str
+
+    @property
+    def hash(self) -> int:
+        """The number that deals its queues; only a request that waits needs it."""
+        return int.from_bytes(hashlib.sha256(self.text.encode()).digest()[:8], "little")
 
 
 class FlowControl:
@@ -70,7 +85,8 @@ class FlowControl:
         self._levels: dict[str, PriorityLevel] = {}
         self._in_order: list[FlowSchema] = []
         self._counts: dict[tuple[str, str], Counts] = {}
-        self._flows: dict[tuple[Any, ...], Flow | None] = {}
+        self._named: frozenset[str] = frozenset()
+        self._taken: dict[tuple[Any, ...], _Taken | None] = {}
 
     @property
     def counts(self) -> Sequence[Counts]:
@@ -88,17 +104,11 @@ class FlowControl:
         if version != self._version:
             self._configure()
             self._version = version
-        where = info.namespace if info.is_resource else info.path
-        key = (user.name, user.groups, info.verb, info.group, info.resource, info.subresource, where)
-        try:
-            return self._flows[key]
-        except KeyError:
-            if len(self._flows) >= _REMEMBERED:
-                self._flows.clear()
-            flow = self._classified(info, user)
-            if is_short(key):
-                self._flows[key] = flow
-            return flow
+        taken = self._taken_by(info, user)
+        if taken is None:
+            return None
+        text = f"{taken.counts.name},{matching.distinguisher(taken.schema, info, user)}"
+        return Flow(taken.counts, taken.level, taken.headers, text)
 
     async def seat(self, flow: Flow, width: int) -> None:
         """Take seats for a request, waiting for them if need be; they are to be given back.
@@ -132,19 +142,31 @@ class FlowControl:
             if other.waiting:
                 other.dispatch()
 
-    def _classified(self, info: RequestInfo, user: UserInfo) -> Flow | None:
+    def _taken_by(self, info: RequestInfo, user: UserInfo) -> _Taken | None:
+        where = info.namespace if info.is_resource else info.path
+        name = user.name if user.name in self._named or matching.is_service_account(user) else ""
+        key = (name, user.groups, info.verb, info.group, info.resource, info.subresource, where)
+        try:
+            return self._taken[key]
+        except KeyError:
+            if len(self._taken) >= _REMEMBERED:
+                self._taken.clear()
+            taken = self._look_up(info, user)
+            if is_short(key):
+                self._taken[key] = taken
+            return taken
+
+    def _look_up(self, info: RequestInfo, user: UserInfo) -> _Taken | None:
         for schema in self._in_order:
             if matching.matches(schema, info, user):
                 name = schema.metadata.name
                 level = self._levels[schema.spec.priority_level_configuration.name]
-                flow = f"{name},{matching.distinguisher(schema, info, user)}"
-                number = int.from_bytes(hashlib.sha256(flow.encode()).digest()[:8], "little")
                 headers = (
                     ("X-Kubernetes-PF-FlowSchema-UID", schema.metadata.uid),
                     ("X-Kubernetes-PF-PriorityLevel-UID", level.uid),
                 )
                 counts = self._counts.setdefault((name, level.name), Counts(name, level.name))
-                return Flow(counts, level, number, headers)
+                return _Taken(schema, counts, level, headers)
         return None
 
     def _configure(self) -> None:
@@ -165,7 +187,8 @@ class FlowControl:
         self._seats.share(level.holder for level in self._levels.values() if not level.is_exempt)
         ordered = matching.in_order(entry.object for entry in schemas.current())
         self._in_order = [one for one in ordered if one.spec.priority_level_configuration.name in names]
-        self._flows.clear()
+        self._named = matching.named_users(self._in_order)
+        self._taken.clear()
 
 
 def width_of_list(objects: int) -> int:

@@ -30,6 +30,17 @@ def matches(schema: FlowSchema, info: RequestInfo, user: UserInfo) -> bool:
     return any(_rule_matches(rule, info, user) for rule in schema.spec.rules)
 
 
+def named_users(schemas: Iterable[FlowSchema]) -> frozenset[str]:
+    """Return the users whom schemas name, one by one."""
+    subjects = (subject for schema in schemas for rule in schema.spec.rules for subject in rule.subjects or ())
+    return frozenset(subject.user.name for subject in subjects if subject.user is not None)
+
+
+def is_service_account(user: UserInfo) -> bool:
+    """Tell whether a user is one that schemas may pick by its namespace."""
+    return user.name.startswith(_SERVICE_ACCOUNT)
+
+
 def distinguisher(schema: FlowSchema, info: RequestInfo, user: UserInfo) -> str:
     """Return what tells the flows of a schema apart; empty when it has one only."""
     method = schema.spec.distinguisher_method

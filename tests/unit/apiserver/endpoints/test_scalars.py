@@ -32,6 +32,18 @@ def test_times_become_utc():
 
 
 @pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        pytest.param("2026-01-02T03:04:05.000006Z", "2026-01-02T03:04:05.000006Z", id="as stored"),
+        pytest.param("2026-01-02T05:04:05.123456+02:00", "2026-01-02T03:04:05.123456Z", id="another zone"),
+    ],
+)
+def test_micro_times_become_utc(text, stored):
+    """Parts of a second stay, whatever the zone."""
+    assert canonical(Lease(spec=LeaseSpec(renew_time=text))).spec.renew_time == stored
+
+
+@pytest.mark.parametrize(
     ("obj", "words"),
     [
         pytest.param(make_pod(cpu="x y"), "quantities must match the regular expression", id="quantity"),
@@ -44,6 +56,11 @@ def test_times_become_utc():
             Lease(spec=LeaseSpec(renew_time="2020-01-01T00:00:00.123Z")),
             'cannot parse ".123Z" as ".000000"',
             id="micro time",
+        ),
+        pytest.param(
+            Lease(spec=LeaseSpec(renew_time="2020-13-01T00:00:00.123456Z")),
+            'parsing time "2020-13-01T00:00:00.123456Z"',
+            id="month of a micro time",
         ),
     ],
 )

@@ -13,6 +13,8 @@ from pinnace.api.flowcontrol_v1 import (
     LimitedPriorityLevelConfiguration,
     PriorityLevelConfiguration,
     PriorityLevelConfigurationSpec,
+    Subject,
+    UserSubject,
 )
 from pinnace.api.meta_v1 import ObjectMeta
 from pinnace.apiserver.endpoints import request_info
@@ -55,8 +57,8 @@ def levels(specs):
     ]
 
 
-def flow_control(seats, clock):
-    schemas = {**mandatory.FLOW_SCHEMAS, **mandatory.SUGGESTED_FLOW_SCHEMAS}
+def flow_control(seats, clock, **further):
+    schemas = {**mandatory.FLOW_SCHEMAS, **mandatory.SUGGESTED_FLOW_SCHEMAS, **further}
     return FlowControl(
         Objects(
             FlowSchema(metadata=ObjectMeta(name=name, uid=f"s-{name}"), spec=spec) for name, spec in schemas.items()
@@ -73,9 +75,9 @@ def hand_of(flow):
 
 
 def apart_from(flow, other):
-    """The other flow with a number that deals it queues of its own: which numbers names have is not what is tested."""
-    numbered = (replace(other, hash=number * 0x9E3779B97F4A7C15) for number in itertools.count())
-    return next(one for one in numbered if hand_of(one).isdisjoint(hand_of(flow)))
+    """The other flow under a text that deals it queues of its own: which numbers texts have is not what is tested."""
+    named = (replace(other, text=f"{other.text} {number}") for number in itertools.count())
+    return next(one for one in named if hand_of(one).isdisjoint(hand_of(flow)))
 
 
 def test_nominal_seats_follow_the_shares():
@@ -90,6 +92,27 @@ def test_nominal_seats_follow_the_shares():
         "workload-high": (98, 49),
         "workload-low": (245, 25),
     }
+
+
+async def test_users_of_one_schema_have_flows_of_their_own():
+    """What schemas make of a request is remembered for all nodes; which flow it is of goes by the node."""
+    control = flow_control(600, VirtualClock())
+    other = UserInfo("system:node:n2", groups=NODE.groups)
+    first, second, again = (control.classify(LEASE, user) for user in (NODE, other, NODE))
+    assert first.counts is second.counts
+    assert first.hash != second.hash
+    assert first.hash == again.hash
+
+
+async def test_schema_that_names_a_user_takes_that_user_only():
+    """A user whom a schema names is not taken for another of the same groups, whoever asks first."""
+    rule = replace(
+        mandatory.FLOW_SCHEMAS["catch-all"].rules[0], subjects=(Subject(kind="User", user=UserSubject(name="ann")),)
+    )
+    spec = replace(mandatory.FLOW_SCHEMAS["catch-all"], matching_precedence=1, rules=(rule,))
+    control = flow_control(600, VirtualClock(), mine=spec)
+    names = [control.classify(LIST, user).counts.name for user in (BOB, ANN, BOB, ANN)]
+    assert names == ["global-default", "mine", "global-default", "mine"]
 
 
 async def test_flood_of_one_level_leaves_another_its_own():
