@@ -101,9 +101,7 @@ def _is_faultless(data: bytes, sent: Struct, validation: str) -> bool:
     if codec.encode(sent) == data:
         return True
     # Duplicate keys matter even when nobody is to be told: of two maps under one key, Go keeps the keys of both.
-    return clean_tree(data) is not None and (
-        validation == "Ignore" or strict.has_only_known_fields(type(sent), data)
-    )
+    return clean_tree(data) is not None and (validation == "Ignore" or strict.has_only_known_fields(type(sent), data))
 
 
 def read_canonical(data: bytes, cls: type[T]) -> T | None:

@@ -19,6 +19,7 @@ from pinnace.machinery.names import label_key, label_value, qualified_name
 ANNOTATIONS_LIMIT_BYTES = 256 * 1024
 _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 _META = Path("metadata")
+_NOTHING = ObjectMeta()
 _BANNED_OWNERS = frozenset({("v1", "Event")})
 
 T = TypeVar("T", bound=Struct)
@@ -42,18 +43,19 @@ def validate(meta: ObjectMeta, *, namespaced: bool, name_errors: NameRule) -> li
         found.append(forbidden(_META.child("namespace"), "not allowed on this type"))
     if meta.generation < 0:
         found.append(invalid(_META.child("generation"), meta.generation, "must be greater than or equal to 0"))
-    found += _shared(meta)
+    found += _shared(meta, _NOTHING)
     return found
 
 
-def _shared(meta: ObjectMeta) -> Iterator[FieldError]:
-    if meta.labels:
+def _shared(meta: ObjectMeta, old: ObjectMeta) -> Iterator[FieldError]:
+    """Check what differs from the stored metadata, which has passed."""
+    if meta.labels != old.labels:
         yield from label_errors(meta.labels, _META.child("labels"))
-    if meta.annotations:
+    if meta.annotations != old.annotations:
         yield from annotation_errors(meta.annotations, _META.child("annotations"))
-    if meta.owner_references:
+    if meta.owner_references != old.owner_references:
         yield from owner_errors(meta.owner_references)
-    if meta.finalizers:
+    if meta.finalizers != old.finalizers:
         yield from _finalizer_errors(meta.finalizers)
 
 
@@ -131,7 +133,7 @@ def validate_update(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
             found.append(invalid(_META.child(name), after, immutable))
     if new.generation < old.generation:
         found.append(invalid(_META.child("generation"), new.generation, "must not be decremented"))
-    found += _shared(new)
+    found += _shared(new, old)
     return found
 
 

@@ -22,6 +22,14 @@ _OPENING = len(b'{"metadata":')
 FieldsOf = Callable[[Any], Mapping[str, str]]
 
 
+class Encoded(Struct, Generic[T], frozen=True, gc=False):
+    """An object, what is stored of it, and where in that the version belongs."""
+
+    obj: T
+    data: bytes
+    offset: int
+
+
 class Kind(Generic[T]):
     """What the entries of one resource share: their type, how they begin on the wire, and the fields that can be selected."""
 
@@ -35,21 +43,23 @@ class Kind(Generic[T]):
         self.has_raw = codec.has_raw(self.type)
         self.head = f'{{"kind":"{resource.kind}","apiVersion":"{resource.api_version}",'.encode()
 
-    def encode(self, obj: T) -> tuple[bytes, int]:
-        """Return what is stored of an object, and where in it the version belongs."""
+    def encode(self, obj: T) -> Encoded[T]:
+        """Return an object with what is stored of it."""
         metadata: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
         bare = replace(obj, kind="", api_version="", metadata=replace(metadata, resource_version=""))
-        return codec.encode(bare), version_offset(metadata)
+        return Encoded(obj, codec.encode(bare), version_offset(metadata))
 
     def entry(self, key: str, data: bytes, revision: int) -> "Entry[T]":
         """Return the entry of stored bytes."""
         obj: T = codec.decode(self.type, data)
-        return self._entry(key, obj, data, version_offset(obj.metadata), revision)  # type: ignore[attr-defined]
+        return self.entry_of(key, Encoded(obj, data, version_offset(obj.metadata)), revision)  # type: ignore[attr-defined]
 
-    def _entry(self, key: str, obj: T, data: bytes, offset: int, revision: int) -> "Entry[T]":
+    def entry_of(self, key: str, encoded: Encoded[T], revision: int) -> "Entry[T]":
+        """Return the entry of an object that is known beside its bytes."""
+        data, offset = encoded.data, encoded.offset
         item = b'%b,"resourceVersion":"%d"%b' % (data[:offset], revision, data[offset:])
-        metadata: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
-        entry = Entry(self, key, metadata, item, offset, revision, self.fields_of(obj))
+        metadata: ObjectMeta = encoded.obj.metadata  # type: ignore[attr-defined]
+        entry = Entry(self, key, metadata, item, offset, revision, self.fields_of(encoded.obj))
         if self.has_raw and (compact := raw.compact(item)) != item:
             entry.item, entry.stored = compact, item
         return entry

@@ -5,7 +5,7 @@ process. Lists at an old revision are answered from the cache while nothing of t
 store's history. Upstream: apiserver `pkg/storage` and `pkg/storage/cacher`; facts on versions: KEP-3157, KEP-2340.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,7 +16,7 @@ from pinnace.api.resources import Resource
 from pinnace.apiserver.storage import continue_token
 from pinnace.apiserver.storage.cache import Cache
 from pinnace.apiserver.storage.continue_token import ContinueToken
-from pinnace.apiserver.storage.entry import Entry, FieldsOf, Kind
+from pinnace.apiserver.storage.entry import Encoded, Entry, FieldsOf, Kind
 from pinnace.apiserver.storage.watchers import Change, EventType, Selection, Watcher, Watchers, WatchEvent
 from pinnace.component.clock import Clock
 from pinnace.machinery import errors
@@ -75,6 +75,8 @@ class ResourceStorage(Generic[T]):
         self._kind: Kind[T] = Kind(resource, fields_of)
         self._cache = Cache(indexed)
         self._watchers = Watchers(indexed)
+        # By key, what is on its way to the store and back.
+        self._sent: dict[str, Encoded[T]] = {}
 
     def key(self, name: str, namespace: str = "") -> str:
         """Return the object's place in the store."""
@@ -122,9 +124,8 @@ class ResourceStorage(Generic[T]):
             store.KeyExists, store.Unavailable.
         """
         key = self._key_of(obj)
-        data, _ = self._kind.encode(obj)
-        revision = await self._store.create(key, data)
-        return await self._written(key, data, revision)
+        sent = self._kind.encode(obj)
+        return await self._written(key, sent, self._store.create(key, sent.data))
 
     async def update(self, obj: T, *, expected: int) -> Entry[T]:
         """Replace an object that is at a revision.
@@ -133,9 +134,8 @@ class ResourceStorage(Generic[T]):
             store.Conflict, store.Unavailable.
         """
         key = self._key_of(obj)
-        data, _ = self._kind.encode(obj)
-        revision = await self._store.update(key, data, expected=Revision(expected))
-        return await self._written(key, data, revision)
+        sent = self._kind.encode(obj)
+        return await self._written(key, sent, self._store.update(key, sent.data, expected=Revision(expected)))
 
     async def delete(self, name: str, namespace: str = "", *, expected: int) -> Entry[T]:
         """Remove an object that is at a revision, and return its last state at the revision of its deletion.
@@ -148,12 +148,18 @@ class ResourceStorage(Generic[T]):
         await self._progress.wait_applied(last.mod_revision)
         return self._kind.entry(key, last.value, last.mod_revision)
 
-    async def _written(self, key: str, data: bytes, revision: int) -> Entry[T]:
-        await self._progress.wait_applied(revision)
+    async def _written(self, key: str, sent: Encoded[T], write: Awaitable[int]) -> Entry[T]:
+        """Wait until a write is in the cache, which need not read what is known here."""
+        self._sent[key] = sent
+        try:
+            revision = await write
+            await self._progress.wait_applied(revision)
+        finally:
+            self._sent.pop(key, None)
         entry: Entry[T] | None = self._cache.get(key)
         if entry is not None and entry.revision == revision:
             return entry
-        return self._kind.entry(key, data, revision)
+        return self._kind.entry(key, sent.data, revision)
 
     def _key_of(self, obj: T) -> str:
         return self.key(obj.metadata.name, obj.metadata.namespace)  # type: ignore[attr-defined]
@@ -171,10 +177,16 @@ class ResourceStorage(Generic[T]):
     def apply(self, event: Event) -> None:
         """Follow a write of the store, and tell the watchers."""
         content = event.key_value
-        entry = None if content is None else self._kind.entry(event.key, content.value, event.revision)
+        entry = None if content is None else self._entry(event.key, content.value, event.revision)
         change = self._cache.apply(event.key, entry, event.revision, self._clock.monotonic())
         if change is not None:
             self._watchers.offer(change)
+
+    def _entry(self, key: str, data: bytes, revision: int) -> Entry[T]:
+        sent = self._sent.get(key)
+        if sent is not None and sent.data is data:
+            return self._kind.entry_of(key, sent, revision)
+        return self._kind.entry(key, data, revision)
 
     def end_watches(self) -> None:
         """End every watch; the server goes down."""

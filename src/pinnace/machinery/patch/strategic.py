@@ -74,24 +74,25 @@ def _merge_map(tree: dict[str, Any], patch: dict[str, Any], schema: Schema) -> d
             return {}
         raise BadDirective(_unknown(patch))
     out = _retained(tree, patch)
+    orders = []
     for key, value in patch.items():
-        if key == RETAIN_KEYS:
-            continue
-        if key.startswith(DELETE_FROM):
-            _delete_primitives(out, key.removeprefix(DELETE_FROM), value)
-        elif key.startswith(SET_ORDER):
-            continue
+        if key.startswith("$") and (key == RETAIN_KEYS or key.startswith((DELETE_FROM, SET_ORDER))):
+            if key.startswith(DELETE_FROM):
+                _delete_primitives(out, key.removeprefix(DELETE_FROM), value)
+            elif key != RETAIN_KEYS:
+                orders.append(key.removeprefix(SET_ORDER))
         elif value is None:
             out.pop(key, None)
-        else:
+        elif isinstance(value, dict | list):
             out[key] = _merged(out.get(key), value, key, schema)
-    for key, order in patch.items():
-        if key.startswith(SET_ORDER):
-            _set_order(out, key.removeprefix(SET_ORDER), order, patch, schema)
+        else:
+            out[key] = value
+    for name in orders:
+        _set_order(out, name, patch[SET_ORDER + name], patch, schema)
     return out
 
 
-def _merged(old: Any, value: Any, key: str, schema: Schema) -> Any:
+def _merged(old: Any, value: dict[str, Any] | list[Any], key: str, schema: Schema) -> Any:
     merging = schema.field(key)
     if isinstance(value, dict):
         if merging.strategies == ("replace",):
@@ -99,11 +100,9 @@ def _merged(old: Any, value: Any, key: str, schema: Schema) -> Any:
         if isinstance(old, dict):
             return _merge_map(old, value, schema.member(key))
         return _merge_map({}, value, schema.member(key))
-    if isinstance(value, list):
-        if merging.merges and isinstance(old, list):
-            return _merge_list(old, value, merging, schema.member(key))
-        return _new_list(value, merging, schema.member(key))
-    return value
+    if merging.merges and isinstance(old, list):
+        return _merge_list(old, value, merging, schema.member(key))
+    return _new_list(value, merging, schema.member(key))
 
 
 def _retained(tree: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

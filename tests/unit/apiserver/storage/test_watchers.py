@@ -13,7 +13,7 @@ KIND: Kind[ConfigMap] = Kind(by_type(ConfigMap), lambda obj: {"metadata.name": o
 
 def entry(name: str, revision: int, **labels: str) -> Entry[ConfigMap]:
     obj = ConfigMap(metadata=ObjectMeta(name=name, namespace="default", labels=labels))
-    return KIND.entry(f"configmaps/default/{name}", KIND.encode(obj)[0], revision)
+    return KIND.entry(f"configmaps/default/{name}", KIND.encode(obj).data, revision)
 
 
 def selection(labels: str = "") -> Selection:

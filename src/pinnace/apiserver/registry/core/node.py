@@ -99,6 +99,7 @@ STRATEGY: Strategy[Node] = Strategy(
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
+    is_untouched=lambda new, old: new.spec.pod_cidrs == old.spec.pod_cidrs,
     resets_status=False,
     selectable=Selectable(
         fields={"spec.unschedulable": lambda obj: "true" if obj.spec.unschedulable else "false"},
