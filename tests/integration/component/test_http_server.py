@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from pinnace.component.clock import RealClock
-from pinnace.component.http import BodyTooLarge, Divertible, Headers, Request, Response, Upgrade
+from pinnace.component.http import BodyTooLarge, Divertible, Headers, Part, Request, Response, Upgrade
 from pinnace.component.http import server_connection as server_module
 from pinnace.component.http.server import Limits, serve
 from pinnace.component.tls import CertificateAuthority, certificate_facts, client_context, server_context, use_key_pair
@@ -145,7 +145,7 @@ class News(Divertible):
         self.take = take
 
     def happen(self, part: bytes) -> None:
-        if self.waiting.empty() and self.take(part):
+        if self.waiting.empty() and self.take(Part(part)):
             self.taken += 1
         else:
             self.waiting.put_nowait(part)

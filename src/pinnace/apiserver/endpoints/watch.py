@@ -18,7 +18,7 @@ from pinnace.apiserver.endpoints.scope import Scope
 from pinnace.apiserver.endpoints.table import check_include, partial, table
 from pinnace.apiserver.endpoints.watch_websocket import over_websocket
 from pinnace.apiserver.storage import WatchEvent
-from pinnace.component.http import Divertible, Headers, Response, Upgrade
+from pinnace.component.http import Divertible, Headers, Part, Response, Upgrade
 from pinnace.component.http.websocket import is_websocket
 from pinnace.machinery.errors import ApiError
 from pinnace.machinery.selectors import FieldRequirement
@@ -60,7 +60,7 @@ class _Stream(AsyncIterator[bytes], Divertible):
         limit = options.timeout_seconds
         self._end = self._clock.monotonic() + (float(limit) if limit else scope.services.watch_seconds())
         self._columns_sent = False
-        self._take: Callable[[bytes], bool] | None = None
+        self._take: Callable[[Part], bool] | None = None
         self._events = self._generate()
         # Without a word about it, a watch from "now" or from any version begins with what there is, as if it had asked.
         self._with_initial = (
@@ -75,7 +75,7 @@ class _Stream(AsyncIterator[bytes], Divertible):
     async def aclose(self) -> None:
         await self._events.aclose()
 
-    def divert(self, take: Callable[[bytes], bool]) -> None:
+    def divert(self, take: Callable[[Part], bool]) -> None:
         output, registry = self._scope.output, self._scope.registry
         # What is made for one client only is made in that client's turn.
         if not output.transform and registry.version is None:
@@ -93,12 +93,12 @@ class _Stream(AsyncIterator[bytes], Divertible):
                 self._scope.info.namespace, labels=options.labels, fields=options.fields, after=after
             ) as watcher:
                 if self._with_initial and options.bookmarks:
-                    revision = await storage.catch_up()
+                    revision = await storage.catch_up_watchers()
                     if not watcher.is_idle:
                         yield self._lines(await anext(watcher))
                     yield self._bookmark(revision, initial=True)
                 if (take := self._take) is not None:
-                    watcher.divert(lambda event: take(event.sent_as(escape_html)))
+                    watcher.divert(lambda burst: take(burst.sent_as(_part)))
                 # One timer for the next bookmark, not one for each event: a thousand watches get an event together.
                 while (now := self._clock.monotonic()) < self._end:
                     bookmark_at = self._next_bookmark()
@@ -111,7 +111,7 @@ class _Stream(AsyncIterator[bytes], Divertible):
                     finally:
                         remind_later()
                     if self._clock.monotonic() >= bookmark_at:
-                        revision = await storage.catch_up()
+                        revision = await storage.catch_up_watchers()
                         if watcher.is_at(revision):
                             yield self._bookmark(revision)
         except ApiError as error:
@@ -133,9 +133,7 @@ class _Stream(AsyncIterator[bytes], Divertible):
         registry = self._scope.registry
         if registry.version is not None:
             return escape_html(b"".join([event.line_of(registry.shown(event.entry).body) for event in batch]))
-        if len(batch) == 1:
-            return batch[0].sent_as(escape_html)
-        return b"".join([event.sent_as(escape_html) for event in batch])
+        return _joined(batch)
 
     def _transformed(self, obj: Any) -> bytes:
         output = self._scope.output
@@ -171,3 +169,11 @@ class _Stream(AsyncIterator[bytes], Divertible):
         else:
             body = codec.encode(obj)
         return b'{"type":"BOOKMARK","object":%b}\n' % body
+
+
+def _joined(events: tuple[WatchEvent, ...]) -> bytes:
+    return b"".join([event.sent_as(escape_html) for event in events])
+
+
+def _part(events: tuple[WatchEvent, ...]) -> Part:
+    return Part(_joined(events))

@@ -12,6 +12,7 @@ from typing import Any, Never
 from pinnace.api.resources import Resource
 from pinnace.apiserver.storage.entry import FieldsOf
 from pinnace.apiserver.storage.resource_storage import Progress, ResourceStorage
+from pinnace.apiserver.storage.telling import Telling
 from pinnace.component.clock import Clock
 from pinnace.component.lifecycle import running
 from pinnace.machinery import errors
@@ -29,6 +30,7 @@ class Storage(Progress):
         self._store = store
         self._clock = clock
         self._resources: dict[str, ResourceStorage[Any]] = {}
+        self._telling = Telling(clock)
         self._applied = 0
         self._moved = asyncio.Event()
 
@@ -61,14 +63,17 @@ class Storage(Progress):
                         storage = self._resources.get(event.key[len(ROOT) :].partition("/")[0])
                         if storage is not None:
                             storage.apply(event)
+                            self._telling.add(storage)
                     self._applied = batch[-1].revision
                     self._wake()
+                    self._telling.tell()
                 raise AssertionError("a store's watch ends by an error only")
 
             async with running("storage dispatcher", follow):
                 try:
                     yield
                 finally:
+                    self._telling.close()
                     self.end_watches()
 
     def end_watches(self) -> None:

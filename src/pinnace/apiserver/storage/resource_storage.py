@@ -17,6 +17,7 @@ from pinnace.apiserver.storage import continue_token
 from pinnace.apiserver.storage.cache import Cache
 from pinnace.apiserver.storage.continue_token import ContinueToken
 from pinnace.apiserver.storage.entry import Encoded, Entry, FieldsOf, Kind
+from pinnace.apiserver.storage.telling import Told
 from pinnace.apiserver.storage.watchers import Change, EventType, Selection, Watcher, Watchers, WatchEvent
 from pinnace.component.clock import Clock
 from pinnace.machinery import errors
@@ -54,7 +55,7 @@ class Progress(Protocol):
         """
 
 
-class ResourceStorage(Generic[T]):
+class ResourceStorage(Told, Generic[T]):
     """The objects of one resource."""
 
     def __init__(
@@ -117,6 +118,12 @@ class ResourceStorage(Generic[T]):
         await self._progress.wait_applied(newest)
         return newest
 
+    async def catch_up_watchers(self) -> int:
+        """Wait until the watchers have been told everything that has been written, and return the revision up to which they are."""
+        newest = await self.catch_up()
+        self._watchers.tell()
+        return newest
+
     async def create(self, obj: T) -> Entry[T]:
         """Store a new object.
 
@@ -175,12 +182,16 @@ class ResourceStorage(Generic[T]):
         return page.revision
 
     def apply(self, event: Event) -> None:
-        """Follow a write of the store, and tell the watchers."""
+        """Follow a write of the store, which the watchers are to be told of."""
         content = event.key_value
         entry = None if content is None else self._entry(event.key, content.value, event.revision)
         change = self._cache.apply(event.key, entry, event.revision, self._clock.monotonic())
         if change is not None:
-            self._watchers.offer(change)
+            self._watchers.note(change)
+
+    def tell(self) -> None:
+        """Tell the watchers what they have not been told yet."""
+        self._watchers.tell()
 
     def _entry(self, key: str, data: bytes, revision: int) -> Entry[T]:
         sent = self._sent.get(key)
@@ -308,6 +319,8 @@ class ResourceStorage(Generic[T]):
         newest = self._progress.newest()
         await self._progress.wait_applied(newest)
         selection = Selection(namespace, labels, fields)
+        # What nobody has been told yet is in the cache, which the watcher begins with: it must not come again.
+        self._watchers.tell()
         watcher = self._watcher(selection, after)
         self._watchers.add(watcher)
         try:

@@ -2,14 +2,15 @@
 
 Each watcher stands in one bucket, the narrowest that its selectors allow: one object, one value of an indexed field, one
 namespace, or all. An event looks into the few buckets that can hold someone who cares, so that a pod's event does not walk the
-watches of five thousand kubelets. The queue to a watcher is bounded: who falls behind is ended, and lists anew.
+watches of five thousand kubelets. Changes are noted as they happen and told together (`telling.py` says when), so that several cost
+each watcher one send. The queue to a watcher is bounded: who falls behind is ended, and lists anew.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -19,6 +20,10 @@ from pinnace.machinery.selectors import FieldSelector, LabelSelector
 
 # Events that may wait for one watcher; their bytes are shared with everyone else.
 QUEUE_LIMIT_EVENTS = 10_000
+# Bytes of objects from which events are told apart: a client that does not read is noticed between two sends.
+BURST_BYTES = 64 * 1024
+
+T = TypeVar("T")
 
 
 class EventType(StrEnum):
@@ -76,6 +81,40 @@ class WatchEvent:
         return b'{"type":"%b","object":%b}\n' % (self.type.encode(), body)
 
 
+class Burst:
+    """Events that the watchers of one selection are told of together, in order; what goes out is made when first asked for, then shared."""
+
+    __slots__ = ("_made", "events")
+
+    def __init__(self, events: tuple[WatchEvent, ...]) -> None:
+        self.events = events
+        self._made: Any = None
+
+    @property
+    def first(self) -> int:
+        """The revision of the first event."""
+        return self.events[0].entry.revision
+
+    @property
+    def last(self) -> int:
+        """The revision of the last event."""
+        return self.events[-1].entry.revision
+
+    def after(self, revision: int) -> "Burst | None":
+        """Return what of it came after a revision, None when nothing did."""
+        if self.first > revision:
+            return self
+        events = tuple(event for event in self.events if event.entry.revision > revision)
+        return Burst(events) if events else None
+
+    def sent_as(self, make: Callable[[tuple[WatchEvent, ...]], T]) -> T:
+        """Return the events as they go out; `make`, the same for all who ask, is done once."""
+        if self._made is None:
+            self._made = make(self.events)
+        made: T = self._made
+        return made
+
+
 class Selection(Struct, frozen=True, gc=False):
     """What a list or watch picks; empty strings and selectors pick everything."""
 
@@ -96,6 +135,21 @@ class Selection(Struct, frozen=True, gc=False):
             return change.seen_as(EventType.MODIFIED if was_in else EventType.ADDED)
         return change.seen_as(EventType.DELETED) if was_in else None
 
+    def bursts(self, changes: Iterable[Change]) -> "Iterator[Burst]":
+        """Yield what shows of changes, in their order, together as far as they are small."""
+        events: list[WatchEvent] = []
+        size = 0
+        for change in changes:
+            event = self.see(change)
+            if event is not None:
+                events.append(event)
+                size += len(event.entry.item)
+                if size >= BURST_BYTES:
+                    yield Burst(tuple(events))
+                    events, size = [], 0
+        if events:
+            yield Burst(tuple(events))
+
 
 class Watcher:
     """One client's watch: an iterator of batches of events, ended by `close`, or by itself when it falls behind.
@@ -113,7 +167,7 @@ class Watcher:
         self._arrived = asyncio.Event()
         self._closed = False
         self._reminded = False
-        self._take: Callable[[WatchEvent], bool] | None = None
+        self._take: Callable[[Burst], bool] | None = None
         if self._waiting:
             self._arrived.set()
 
@@ -126,8 +180,8 @@ class Watcher:
         """Tell whether everything up to a revision has been handed over, and nothing that came after it."""
         return self.is_idle and self._after <= revision
 
-    def divert(self, take: Callable[[WatchEvent], bool]) -> None:
-        """Offer each event that nothing waits before to `take`, in the step in which it happens; only what it refuses is iterated."""
+    def divert(self, take: Callable[[Burst], bool]) -> None:
+        """Offer events that nothing waits before to `take`, in the step in which they are told; only what it refuses is iterated."""
         self._take = take
 
     def remind(self) -> None:
@@ -137,18 +191,23 @@ class Watcher:
             self._hold = self._clock.hold("watch event")
         self._arrived.set()
 
-    def offer(self, change: Change, event: WatchEvent) -> None:
-        """Queue a change, as it shows through the selection."""
-        if change.revision <= self._after or self._closed:
+    def offer(self, burst: Burst) -> None:
+        """Queue events that show through the selection."""
+        if self._closed:
             return
-        self._after = change.revision
-        if self._take is not None and not self._waiting and self._take(event):
+        if burst.first <= self._after:
+            new = burst.after(self._after)
+            if new is None:
+                return
+            burst = new
+        self._after = burst.last
+        if self._take is not None and not self._waiting and self._take(burst):
             return
-        if len(self._waiting) >= QUEUE_LIMIT_EVENTS:
+        if len(self._waiting) + len(burst.events) > QUEUE_LIMIT_EVENTS:
             self.is_too_slow = True
             self.close()
             return
-        self._waiting.append(event)
+        self._waiting.extend(burst.events)
         if self._hold is None:
             self._hold = self._clock.hold("watch event")
         self._arrived.set()
@@ -185,12 +244,16 @@ _ALL: _Bucket = ()
 
 
 class Watchers:
-    """The watchers of one resource by bucket, told in the order in which they came: the same in every run of one seed."""
+    """The watchers of one resource by bucket, told in the order in which they came: the same in every run of one seed.
+
+    Whoever adds a watcher tells the others first: what is noted is new to all who are here.
+    """
 
     def __init__(self, indexed: frozenset[str]) -> None:
         self._indexed = tuple(sorted(indexed))
         # Those who select alike stand together, in the order in which the first of them came: a change is matched once for all.
         self._buckets: dict[_Bucket, dict[Selection, dict[Watcher, None]]] = defaultdict(dict)
+        self._untold: list[Change] = []
 
     def __len__(self) -> int:
         return sum(len(group) for bucket in self._buckets.values() for group in bucket.values())
@@ -211,14 +274,25 @@ class Watchers:
         if not groups:
             del self._buckets[name]
 
-    def offer(self, change: Change) -> None:
-        """Hand a change to everyone it may concern."""
-        for bucket in self._concerned(change):
-            for selection, group in tuple(self._buckets.get(bucket, {}).items()):
-                event = selection.see(change)
-                if event is not None:
+    def note(self, change: Change) -> None:
+        """Keep a change until everyone whom it may concern is told."""
+        self._untold.append(change)
+
+    def tell(self) -> None:
+        """Hand what has been noted to everyone whom it may concern, in order."""
+        if not self._untold:
+            return
+        changes, self._untold = self._untold, []
+        concerned: dict[_Bucket, list[Change]] = {}
+        for change in changes:
+            for bucket in self._concerned(change):
+                if bucket in self._buckets:
+                    concerned.setdefault(bucket, []).append(change)
+        for bucket, some in concerned.items():
+            for selection, group in tuple(self._buckets[bucket].items()):
+                for burst in selection.bursts(some):
                     for watcher in tuple(group):
-                        watcher.offer(change, event)
+                        watcher.offer(burst)
 
     def _bucket(self, selection: Selection) -> _Bucket:
         name = selection.fields.exact("metadata.name")

@@ -5,7 +5,7 @@ another one. Whoever sends says whether the connection may carry a further reque
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 from aiohttp import hdrs
 
 from pinnace.component.http.duplex import SocketStream, duplex_pair
-from pinnace.component.http.message import Divertible, Response, Upgrade
+from pinnace.component.http.message import Divertible, Part, Response, Upgrade, chunk
 from pinnace.component.logging import get_logger
 
 _log = get_logger("http-server")
@@ -105,10 +105,10 @@ async def _stream(
         if not only_head:
             async with line.stream_scope():
                 if isinstance(body, Divertible):
-                    body.divert((lambda data: line.offer(_chunk(data))) if chunked else line.offer)
+                    body.divert(_taking(line, chunked=chunked))
                 async for data in body:
                     if data:
-                        line.write(_chunk(data) if chunked else data)
+                        line.write(chunk(data) if chunked else data)
                         await line.drain()
             if chunked:
                 line.write(b"0\r\n\r\n")
@@ -149,8 +149,9 @@ async def hand_over(line: Line, upgrade: Upgrade) -> None:
         line.give_up()
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
+def _taking(line: Line, *, chunked: bool) -> Callable[[Part], bool]:
+    offer = line.offer
+    return (lambda part: offer(part.chunk)) if chunked else (lambda part: offer(part.data))
 
 
 def _head(line: Line, response: Response, framing: str, *, keep_alive: bool) -> bytes:

@@ -194,12 +194,27 @@ def _params(query: str) -> Mapping[str, Sequence[str]]:
     return params
 
 
+def chunk(data: bytes) -> bytes:
+    """Return a part of a streamed body, which must not be empty, as it goes out in chunks."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Part:
+    """A part of many streamed bodies at once, framed once for all of them."""
+
+    __slots__ = ("chunk", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.chunk = chunk(data)
+
+
 @runtime_checkable
 class Divertible(Protocol):
     """A streamed body that can hand over what comes late by itself: waking a task for each of a thousand readers is most of its cost."""
 
     @abstractmethod
-    def divert(self, take: Callable[[bytes], bool]) -> None:
+    def divert(self, take: Callable[[Part], bool]) -> None:
         """Offer what comes to `take` whenever everything before it has been iterated; iterate what `take` does not take.
 
         Each part is either taken or iterated, in order.
