@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from msgspec import Struct
 
@@ -58,6 +58,7 @@ class NodeDns:
         self._host = host
         self._service_address = service_address
         self._process = Detached(str(files.kubeconfig), files.log, clock)
+        self._ports = (0, 0)
 
     async def start(self, url: str, ca_pem: bytes, issue: Callable[[], KeyPair]) -> tuple[int, int]:
         """Start the process, or go on with the one that runs when nothing about it has changed.
@@ -72,16 +73,28 @@ class NodeDns:
         """
         self._files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = _kept_access(self._files.kubeconfig, ca_pem, url, self._clock.time())
-        running = self._ports() if kept else None
+        running = self._ports_of_process() if kept else None
         if running is not None:
+            self._ports = running
             return running
         await self._process.stop()
         if not kept:
             pair = issue()
             write(self._files.kubeconfig, tree("pinnace", Access(url, ca_pem, pair.certificate_pem, pair.key_pem)))
-        port, metrics_port = free_port(), free_port()
-        self._process.spawn(sys.executable, self._arguments(port, metrics_port), os.environ.get("PATH", os.defpath))
-        return port, metrics_port
+        self._ports = free_port(), free_port()
+        self._spawn()
+        return self._ports
+
+    async def keep(self) -> Never:
+        """Start the process anew whenever it has ended, for ever, on the ports by which the node is known."""
+
+        async def start() -> None:
+            self._spawn()
+
+        await self._process.keep("dns", start)
+
+    def _spawn(self) -> None:
+        self._process.spawn(sys.executable, self._arguments(*self._ports), os.environ.get("PATH", os.defpath))
 
     def _arguments(self, port: int, metrics_port: int) -> Sequence[str]:
         resolv_conf = _STUB_FREE if _STUB_FREE.exists() else Path("/etc/resolv.conf")
@@ -95,7 +108,7 @@ class NodeDns:
             *("--resolv-conf", str(resolv_conf)),
         )
 
-    def _ports(self) -> tuple[int, int] | None:
+    def _ports_of_process(self) -> tuple[int, int] | None:
         """Return the ports of the process that runs as it should, None when there is none."""
         words = self._process.words()
         given = dict(pairwise(words))

@@ -6,15 +6,18 @@ It outlives the server, and containers outlive it, each held by its shim (`detac
 import shutil
 import socket
 from pathlib import Path
+from typing import Never
 
 from pinnace.cluster.containerd_config import ContainerdError, ContainerdPaths, Machine, render, search_path
 from pinnace.cluster.detached import Detached
 from pinnace.cluster.mounts import unmount_below
 from pinnace.component.clock import Clock
+from pinnace.component.logging import get_logger
 
 # Seconds for containerd to answer.
 START_LIMIT_SECONDS = 30.0
 _LOOK_SECONDS = 0.01
+_log = get_logger("cluster")
 
 
 class Containerd:
@@ -51,6 +54,16 @@ class Containerd:
                 f"containerd did not answer within {START_LIMIT_SECONDS:.0f} s; its log is {self.paths.log}"
             ) from error
         return True
+
+    async def keep(self) -> Never:
+        """Start it anew whenever it has ended, for ever; containers do not notice."""
+        await self._process.keep("containerd", self._started_anew)
+
+    async def _started_anew(self) -> None:
+        try:
+            await self.start()
+        except ContainerdError as error:
+            _log.warning("containerd not started anew", error=str(error))
 
     async def stop(self) -> None:
         """End containerd; containers stay, held by their shims. Harmless when none runs."""

@@ -2,22 +2,28 @@
 
     absent ──spawn()──▶ running ──the server ends or is killed──▶ running ──pid() finds it──▶ running ──stop()──▶ absent
 
+While a server is there, it starts them anew when they end (`keep`); the kernel tells when, nobody looks.
 A process is recognised by a word of its command line that only it has, such as its configuration file: there is no file of process
 numbers that could lie. Assumes that one server at a time works on a folder, which the server's lock sees to.
 """
 
+import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Never
 
 from pinnace.component.clock import Clock
+from pinnace.component.lifecycle import MAX_RESTART_SECONDS, RESTART_SECONDS
+from pinnace.component.logging import get_logger
 
 # Seconds for a process to end before it is killed.
 STOP_LIMIT_SECONDS = 10.0
 # Bytes of a log above which a start begins a new one.
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 _LOOK_SECONDS = 0.01
+_log = get_logger("cluster")
 
 
 class Detached:
@@ -60,6 +66,40 @@ class Detached:
         """Tell whether it runs no more."""
         # A child that has just been started may have no command line yet; only its parent knows better.
         return self.pid() is None if self._child is None else self._is_reaped()
+
+    async def ended(self) -> None:
+        """Wait until it has ended; return at once when none runs."""
+        # A child that has just been started may have no command line yet.
+        pid = self.pid() if self._is_reaped() else self._child
+        try:
+            descriptor = os.pidfd_open(pid) if pid is not None else None
+        except ProcessLookupError:
+            descriptor = None
+        if descriptor is None:
+            return
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, told.set)
+        try:
+            await told.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+    async def keep(self, name: str, start: Callable[[], Awaitable[object]]) -> Never:
+        """Start it anew whenever it has ended, for ever; the pause before that grows as long as it does not stay.
+
+        `start` may fail to: it says so itself, and is asked again.
+        """
+        pause = RESTART_SECONDS
+        while True:
+            begin = self._clock.monotonic()
+            await self.ended()
+            if self._clock.monotonic() - begin >= MAX_RESTART_SECONDS:
+                pause = RESTART_SECONDS
+            _log.warning("a process ended; starting it anew", process=name, last_words=self.last_words(), seconds=pause)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, MAX_RESTART_SECONDS)
+            await start()
 
     async def stop(self) -> None:
         """End it, with force if need be. Harmless when none runs."""

@@ -16,11 +16,11 @@ from pinnace.api.core_v1 import Node
 from pinnace.client import Client, HttpTransport
 from pinnace.cluster.config import AgentConfig
 from pinnace.cluster.discovery import discover
-from pinnace.cluster.images import Images
 from pinnace.cluster.local_addresses import local_addresses
 from pinnace.cluster.node import Membership, NodeFiles, node
 from pinnace.cluster.node_certificates import CertificateFiles, NodeCertificates
 from pinnace.cluster.node_readiness import wait_ready
+from pinnace.cluster.node_runtime import NodeRuntime
 from pinnace.cluster.paths import ClusterPaths
 from pinnace.cluster.server_state import JoinError
 from pinnace.component.clock import Clock
@@ -60,7 +60,7 @@ async def member_node(
     config: AgentConfig,
     paths: ClusterPaths,
     joined: Joined,
-    images: Images,
+    containers: NodeRuntime,
     clock: Clock,
     identity: Identity,
     version: str,
@@ -78,10 +78,10 @@ async def member_node(
         serving=lambda: certificates.serving(client, (config.name, address)),
         issue_dns=lambda: certificates.client_pair,
     )
-    files = NodeFiles(paths.root, images.archives)
+    files = NodeFiles(paths.root, containers.images.archives)
     try:
         async with (
-            node(files, images, member, clock, identity, version),
+            node(files, containers, member, clock, identity, version),
             running("certificate renewal", lambda: certificates.run(client)),
         ):
             yield await wait_ready(client, config.name, clock)

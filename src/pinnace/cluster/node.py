@@ -2,9 +2,9 @@
 
     containerd ▷ images ▷ DNS ▷ CRI ▷ routes and service proxy ▷ kubelet ▷ its HTTPS server
 
-The process is the server for the node on the server's own machine, and an agent for every other; a `Membership` says what differs. When
-the block ends, containerd, containers, DNS, rules and routes stay; the next block finds them. Who may use the kubelet's server is the API
-server's to say.
+The process is the server for the node on the server's own machine, and an agent for every other; a `Membership` says what differs. While
+the block lasts, containerd and DNS are started anew should they end; when it ends they stay, as containers, rules and routes do, and the
+next block finds them. Who may use the kubelet's server is the API server's to say.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from pinnace.cluster import cni, logind
 from pinnace.cluster.cluster_dns import DnsFiles, NodeDns
 from pinnace.cluster.config import CLUSTER_DOMAIN, DNS_ADDRESS
 from pinnace.cluster.containerd_config import ContainerdPaths
-from pinnace.cluster.images import Images
+from pinnace.cluster.node_runtime import NodeRuntime
 from pinnace.cluster.ports import KUBELET_PORT, free_port
 from pinnace.cluster.server_state import ClusterError
 from pinnace.cluster.service_proxy import service_proxy
@@ -118,9 +118,9 @@ class Membership(Struct, frozen=True):
 
 @asynccontextmanager
 async def node(
-    files: NodeFiles, images: Images, member: Membership, clock: Clock, identity: Identity, version: str
+    files: NodeFiles, containers: NodeRuntime, member: Membership, clock: Clock, identity: Identity, version: str
 ) -> AsyncIterator[Handler]:
-    """Run this machine, whose containerd runs and has these images, as a node while the body runs; gives its kubelet.
+    """Run this machine, whose containerd runs, as a node while the body runs; gives its kubelet.
 
     Raises:
         ClusterError: the file of the node's settings cannot be obeyed.
@@ -145,7 +145,7 @@ async def node(
             cluster_domain=CLUSTER_DOMAIN,
             port=port,
             version=version,
-            kept_images=images.kept,
+            kept_images=containers.images.kept,
             node_labels=member.labels,
             node_annotations={PORTS_ANNOTATION: ",".join(map(str, dns_ports))},
             static_pod_path=files.static_pods,
@@ -154,6 +154,8 @@ async def node(
     )
     async with (
         CriRuntime(str(paths.socket)) as runtime,
+        running("containerd", containers.daemon.keep),
+        running("dns", dns.keep),
         _network(files.network, member, clock, nft),
     ):
         kubelet = Kubelet(

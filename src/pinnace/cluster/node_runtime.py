@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from msgspec import Struct
+
 from pinnace.cluster.containerd import Containerd
 from pinnace.cluster.containerd_config import ContainerdPaths, detect
 from pinnace.cluster.images import Images
@@ -11,15 +13,23 @@ from pinnace.component.logging import get_logger
 _log = get_logger("cluster")
 
 
-async def ready_runtime(paths: ContainerdPaths, archives: Path, clock: Clock) -> Images:
-    """Start a node's containerd, or find the one that runs, and give it the images that are new; return its images.
+class NodeRuntime(Struct, frozen=True):
+    """The containerd of a node, which runs, and its images."""
+
+    daemon: Containerd
+    images: Images
+
+
+async def ready_runtime(paths: ContainerdPaths, archives: Path, clock: Clock) -> NodeRuntime:
+    """Start a node's containerd, or find the one that runs, and give it the images that are new.
 
     Raises:
         ContainerdError: it cannot be started, or its images cannot be made.
     """
-    await Containerd(paths, detect(), clock).start()
+    daemon = Containerd(paths, detect(), clock)
+    await daemon.start()
     images = Images(paths, archives)
     imported = await images.import_new()
     for failure in imported.failures:
         _log.warning("image archive left out", reason=failure)
-    return images
+    return NodeRuntime(daemon, images)

@@ -129,8 +129,8 @@ async def this_node(
         await make_service(admin)
         files = NodeFiles(data_dir, data_dir / "images")
         member = _member(name, handler, clock, certificates, url)
-        images = await ready_runtime(files.containerd, files.archives, clock)
-        async with node(files, images, member, clock, identity, VERSION) as kubelet:
+        runtime = await ready_runtime(files.containerd, files.archives, clock)
+        async with node(files, runtime, member, clock, identity, VERSION) as kubelet:
             note = await wait_ready(admin, name, clock)
             await mark_control_plane(admin, name)
             yield ThisNode(name, note, {name: kubelet})

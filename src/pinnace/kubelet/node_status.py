@@ -4,6 +4,7 @@ The status is computed every 10 s and written when it changed, or after 5 minute
 `kubelet_node_status.go`, `nodestatus/setters.go`, component-helpers `lease/controller.go`.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ HEARTBEAT_JITTER = 0.04
 LEASE_NAMESPACE = "kube-node-lease"
 # How often a renewal is tried before the lease is looked up anew.
 _RENEW_TRIES = 5
+# After so long without a sign of it the runtime is down.
+RUNTIME_DOWN_SECONDS = 30.0
 MAX_IMAGES, _MAX_NAMES = 50, 5
 _ANNOTATIONS = {"volumes.kubernetes.io/controller-managed-attach-detach": "true"}
 # Of each pressure: reason, message and event when it is not there, then when it is.
@@ -116,6 +119,8 @@ class NodeStatus:
         self._config, self._client, self._clock = config, client, clock
         self._runtime, self._images, self._machine, self._events = runtime, images, machine, events
         self._reported = 0.0
+        self._images_seen: Sequence[Image] = ()
+        self._heard_of_runtime = -math.inf
         self._lease: coordination_v1.Lease | None = None
         self.health: Health | None = None
         # The pressures that are there; set by who watches over them.
@@ -249,10 +254,13 @@ class NodeStatus:
     async def _status(self, node: core_v1.Node) -> core_v1.NodeStatus:
         try:
             self.health = await self._runtime.health()
-            present: Sequence[Image] = await self._images.images()
+            self._heard_of_runtime = self._clock.monotonic()
+            self._images_seen = await self._images.images()
         except RuntimeFailure as error:
             _log.warning("container runtime does not answer", error=str(error))
-            self.health, present = None, ()
+            # One that is started anew is soon there again: its node stays what it was until then.
+            if self._clock.monotonic() - self._heard_of_runtime >= RUNTIME_DOWN_SECONDS:
+                self.health = None
         ip, name = self._config.node_ip, self._config.node_name
         return replace(
             node.status,
@@ -270,7 +278,7 @@ class NodeStatus:
             daemon_endpoints=core_v1.NodeDaemonEndpoints(
                 kubelet_endpoint=core_v1.DaemonEndpoint(port=self._config.port)
             ),
-            images=_image_list(present),
+            images=_image_list(self._images_seen),
             conditions=tuple(
                 conditions(
                     node.status.conditions,

@@ -53,6 +53,7 @@ class StatusManager:
             entry.idle.set()
         elif _revision(pod) > _revision(entry.pod):
             entry.pod = pod
+            self._restore(entry)
 
     def reflect(self, uid: str, mirror: core_v1.Pod | None) -> None:
         """Write a static pod's status to a mirror from now on, or to none; harmless when no such pod runs."""
@@ -63,8 +64,12 @@ class StatusManager:
             entry.pod = replace(entry.pod, metadata=replace(entry.pod.metadata, resource_version=""))
         elif mirror.metadata.uid != entry.pod.metadata.uid or _revision(mirror) > _revision(entry.pod):
             entry.pod = mirror
-            if entry.last is not None and _undone(mirror.status, entry.last):
-                self._want(entry, entry.last)
+            self._restore(entry)
+
+    def _restore(self, entry: _Entry) -> None:
+        """Have the status written again when somebody else changed what is the agent's: the node was given up, say, and has returned."""
+        if entry.last is not None and _undone(entry.pod.status, entry.last):
+            self._want(entry, entry.last)
 
     def forget(self, uid: str) -> None:
         """Drop a pod that is gone."""
@@ -157,7 +162,12 @@ def merged(theirs: core_v1.PodStatus, ours: core_v1.PodStatus) -> core_v1.PodSta
 
 def _undone(theirs: core_v1.PodStatus, ours: core_v1.PodStatus) -> bool:
     """Tell whether somebody else has changed what is the agent's."""
-    return theirs.phase != ours.phase or theirs.container_statuses != ours.container_statuses
+    said = {item.type: item.status for item in theirs.conditions}
+    return (
+        theirs.phase != ours.phase
+        or theirs.container_statuses != ours.container_statuses
+        or any(said.get(item.type) != item.status for item in ours.conditions if item.type in OWN_CONDITIONS)
+    )
 
 
 def _revision(pod: core_v1.Pod) -> int:

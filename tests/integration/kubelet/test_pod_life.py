@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pinnace.api import core_v1, meta_v1
+from pinnace.client import PatchType
 from pinnace.component.http import UserInfo
 from pinnace.component.identity import Identity
 from pinnace.kubelet import Kubelet, KubeletConfig
@@ -299,3 +300,19 @@ async def test_orphan_of_the_runtime_is_ended(world: World) -> None:
     await world.runtime.run_sandbox(SandboxConfig(name="lost", namespace="default", uid="nobody"))
     await world.cluster.clock.advance(seconds=5)
     assert await world.runtime.pods() == {}
+
+
+async def test_condition_that_another_wrote_is_put_right(world: World) -> None:
+    """A pod that serves is ready again as soon as somebody, such as the controller of lost nodes, has said that it is not."""
+    await world.pod("serves", "sleep", "inf", restart="Always")
+    pod = await world.after("serves", 5)
+    ready = next(item for item in pod.status.conditions if item.type == "Ready")
+    assert ready.status == "True"
+    said = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    strategic = PatchType.STRATEGIC
+    marked = await world.cluster.client.patch(
+        core_v1.Pod, "serves", said, namespace="default", type=strategic, subresource="status"
+    )
+    assert [item.status for item in marked.status.conditions if item.type == "Ready"] == ["False"]
+    pod = await world.after("serves", 1)
+    assert [item.status for item in pod.status.conditions if item.type == "Ready"] == ["True"]

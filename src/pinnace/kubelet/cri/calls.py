@@ -20,6 +20,8 @@ from pinnace.kubelet.runtime import NotThere, RuntimeFailure
 _pb: Any = api_pb2
 # Seconds: upstream's limit for a call.
 CALL_SECONDS = 120.0
+# Seconds for a runtime that is well to say so: the node's status waits for that.
+HEALTH_SECONDS = 5.0
 
 
 class Calls:

@@ -15,7 +15,7 @@ from pinnace.component.clock import Clock, RealClock
 from pinnace.component.http.message import DuplexStream
 from pinnace.component.http.streams import CommandFailed, CommandStreams, PortForwardFailed
 from pinnace.kubelet.cri import api_pb2, messages, remote
-from pinnace.kubelet.cri.calls import CALL_SECONDS, Calls
+from pinnace.kubelet.cri.calls import CALL_SECONDS, HEALTH_SECONDS, Calls
 from pinnace.kubelet.cri.events import Exit, OutOfMemory, subscribe
 from pinnace.kubelet.runtime import (
     CONTAINER_NAME,
@@ -129,8 +129,8 @@ class CriRuntime(Runtime):
             return
 
     async def health(self) -> Health:
-        version = await self._calls.runtime("Version", _pb.VersionRequest())
-        status = (await self._calls.runtime("Status", _pb.StatusRequest())).status
+        version = await self._calls.runtime("Version", _pb.VersionRequest(), HEALTH_SECONDS)
+        status = (await self._calls.runtime("Status", _pb.StatusRequest(), HEALTH_SECONDS)).status
         reasons = {item.type: "" if item.status else messages.condition(item) for item in status.conditions}
         return Health(
             version=f"{version.runtime_name}://{version.runtime_version}",
