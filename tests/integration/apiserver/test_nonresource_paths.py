@@ -5,6 +5,7 @@ import re
 
 import pytest
 import pytest_asyncio
+import yaml
 from tests.support.callers import running_server, tree
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -80,35 +81,85 @@ async def test_statusz_says_what_runs_since_when(call):
     facts = dict(line.split(": ", 1) for line in lines[4:])
     assert re.fullmatch(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d UTC 2026", facts["Started"])
     assert facts["Up"] == "0 hr 00 min 00 sec"
-    assert facts["Binary version"].startswith("v1.36")
-    assert {"/healthz", "/livez", "/metrics", "/readyz", "/version"} <= set(facts["Paths"].split())
+    assert facts["Binary version"].startswith("1.36")
+    assert facts["Paths"] == "/flagz /healthz /livez /metrics /readyz /statusz /version"
 
 
 async def test_flagz_says_what_the_server_was_told(call):
     """Values stand under upstream's names of flags, sorted."""
     lines = (await call("GET", "/flagz")).body.decode().splitlines()
-    assert lines[1] == "kube-apiserver flags"
-    assert lines[4:] == sorted(lines[4:])
+    assert lines[1] == "kube-apiserver flagz"
+    assert lines[3:] == sorted(lines[3:])
     assert "service-cluster-ip-range=10.96.0.0/12" in lines
     assert "service-node-port-range=30000-32767" in lines
-    assert "request-timeout=60s" in lines
+    assert {"request-timeout=1m0s", "event-ttl=1h0m0s", "min-request-timeout=1800"} <= set(lines)
     assert "anonymous-auth=true" in lines
 
 
-@pytest.mark.parametrize("path", ["/statusz", "/flagz"])
+@pytest.mark.parametrize(("path", "kind"), [("/statusz", "Statusz"), ("/flagz", "Flagz")])
 @pytest.mark.parametrize(
-    ("accept", "status"),
+    ("accept", "media", "version"),
     [
-        pytest.param("*/*", 200, id="anything"),
-        pytest.param("text/html,text/plain;q=0.5", 200, id="text-second"),
-        pytest.param("application/json", 406, id="json"),
+        pytest.param("", "text/plain", "", id="none"),
+        pytest.param("*/*", "text/plain", "", id="anything"),
+        pytest.param("text/html,text/plain;q=0.5", "text/plain", "", id="text second"),
+        pytest.param("application/json;{beta}", "application/json", "v1beta1", id="json"),
+        pytest.param("application/yaml;{beta}", "application/yaml", "v1beta1", id="yaml"),
+        pytest.param("*/*;{beta}", "application/json", "v1beta1", id="any object"),
+        pytest.param(
+            "application/json;{alpha},application/json;{beta}", "application/json", "v1alpha1", id="alpha first"
+        ),
+        pytest.param(
+            "application/json;{beta},application/json;{alpha}", "application/json", "v1beta1", id="beta first"
+        ),
+        pytest.param("text/plain;q=0.5,application/json;{beta}", "application/json", "v1beta1", id="rather an object"),
+        pytest.param("application/json;v=foo;g=config.k8s.io;as={kind},*/*", "text/plain", "", id="unknown version"),
+        pytest.param("application/json", "", "", id="bare json"),
+        pytest.param("application/json;v=v1beta1;g=config.k8s.io", "", "", id="no kind"),
+        pytest.param("application/json;v=v1beta1;g=config.k8s.io;as=Other", "", "", id="another kind"),
+        pytest.param("application/json;v=v1beta1;g=meta.k8s.io;as={kind}", "", "", id="another group"),
+        pytest.param("application/vnd.kubernetes.protobuf;{beta}", "", "", id="protobuf"),
+        pytest.param("application/xml", "", "", id="xml"),
+        pytest.param("text/plain;{beta}", "", "", id="object as text"),
     ],
 )
-async def test_pages_are_text_only(call, path, accept, status):
-    """Who takes no text is told so."""
-    answer = await call("GET", path, Accept=accept)
-    assert answer.status == status
-    assert status == 200 or answer.body == b"media type not acceptable, must be: text/plain\n"
+async def test_pages_are_text_or_objects_by_version_and_kind(call, path, kind, accept, media, version):
+    """Text for who asks for nothing else, an object for who names all of group, version and kind, and 406 for the rest."""
+    beta, alpha = (f"g=config.k8s.io;v={one};as={kind}" for one in ("v1beta1", "v1alpha1"))
+    answer = await call("GET", path, Accept=accept.format(beta=beta, alpha=alpha, kind=kind))
+    if not media:
+        assert (answer.status, tree(answer)["reason"]) == (406, "NotAcceptable")
+        assert tree(answer)["message"] == (
+            "only the following media types are accepted: application/json, application/yaml, "
+            "application/vnd.kubernetes.protobuf, text/plain"
+        )
+        return
+    assert (answer.status, answer.headers.get("Content-Type").partition(";")[0]) == (200, media)
+    if version:
+        shown = yaml.safe_load(answer.body)
+        assert (shown["kind"], shown["apiVersion"]) == (kind, f"config.k8s.io/{version}")
+        assert shown["metadata"] == {"name": "kube-apiserver"}
+    old = f'299 - "This version of the {kind.lower()} endpoint is deprecated. Please use a newer version."'
+    assert answer.headers.get("Warning") == (old if version == "v1alpha1" else "")
+
+
+async def test_pages_say_the_same_in_either_form(call):
+    """What a person reads on a page, a program finds in the object."""
+
+    async def read(path, kind):
+        lines = (await call("GET", path)).body.decode().splitlines()
+        accept = f"application/json;g=config.k8s.io;v=v1beta1;as={kind}"
+        return lines, tree(await call("GET", path, Accept=accept))
+
+    lines, status = await read("/statusz", "Statusz")
+    assert f"Binary version: {status['binaryVersion']}" in lines
+    assert f"Go version: {status['goVersion']}" in lines
+    assert f"Emulation version: {status['emulationVersion']}" in lines
+    assert f"Paths: {' '.join(status['paths'])}" in lines
+    assert re.fullmatch(r"2026-\d\d-\d\dT\d\d:\d\d:\d\dZ", status["startTime"])
+    assert status["uptimeSeconds"] == 0
+    lines, flags = await read("/flagz", "Flagz")
+    assert lines[3:] == [f"{name}={value}" for name, value in flags["flags"].items()]
 
 
 async def test_level_indicators_are_the_results_of_the_checks(call):
