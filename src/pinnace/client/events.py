@@ -34,9 +34,11 @@ MESSAGE_LIMIT = 1024
 class EventWriter:
     """Writes what recorders tell, in order, each event as the one it came from; `run` it beside their work."""
 
-    def __init__(self, clock: Clock, *, waiting_limit: int = WAITING_LIMIT) -> None:
-        """Let so many events wait at most; those that come then are dropped."""
+    def __init__(self, clock: Clock, *, waiting_limit: int = WAITING_LIMIT, share: float = 1.0) -> None:
+        """Let so many events wait at most, those that come then are dropped; spend at most this share of the time on writing."""
         self._clock, self._limit = clock, waiting_limit
+        # How long to rest after a write, as a multiple of how long it took: the longer, the more there is that goes before it.
+        self._rest = 1.0 / share - 1.0
         self._correlator = EventCorrelator()
         self._waiting: deque[tuple[Client, core_v1.Event]] = deque()
         # Several events may fall on one instant of a virtual clock, and need names of their own.
@@ -61,10 +63,21 @@ class EventWriter:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
+                begun = self._clock.monotonic()
                 await self._write(*self._waiting.popleft())
+                await self._pause(self._rest * (self._clock.monotonic() - begun))
             if self._hold is not None:
                 self._hold.release()
                 self._hold = None
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds <= 0.0 or self._hold is None:
+            return
+        self._hold.suspend()
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._hold.resume()
 
     async def _write(self, client: Client, event: core_v1.Event) -> None:
         correlated = self._correlator.correlate(event, self._clock.monotonic())

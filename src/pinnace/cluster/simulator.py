@@ -41,9 +41,9 @@ STARTS_AT_ONCE, _START_LIMIT_SECONDS = 32, 5.0
 # Seconds between moments at which agents renew leases: often enough that few do it together, so that nobody waits for them, and rarely
 # enough that those who do share a commit, which costs as much as a renewal.
 _BEAT_SECONDS = 0.1
-# Who writes the agents' events: so few at a time that the nodes' being there goes before what is told of it. Of each, the events that may
-# wait: together all that ten thousand nodes have to say when they come at once.
-_EVENT_WRITERS, _EVENTS_LIMIT = 2, 25_000
+# Who writes the agents' events: so few, and for so small a share of their time, that the nodes' being there goes before what is told of it.
+# Of each, the events that may wait: together all that ten thousand nodes have to say when they come at once.
+_EVENT_WRITERS, _EVENTS_SHARE, _EVENTS_LIMIT = 2, 0.2, 25_000
 # Seconds before an agent that failed is started anew.
 _RESTART_SECONDS = 10.0
 _WATCHER = UserInfo("system:kube-controller-manager", groups=("system:authenticated",))
@@ -103,7 +103,9 @@ class Simulator:
         self._sources: SharedSources | None = None
         self._machines: dict[str, _Machine] = {}
         self._addresses = NodeAddresses()
-        self._writers = [EventWriter(clock, waiting_limit=_EVENTS_LIMIT) for _ in range(_EVENT_WRITERS)]
+        self._writers = [
+            EventWriter(clock, waiting_limit=_EVENTS_LIMIT, share=_EVENTS_SHARE) for _ in range(_EVENT_WRITERS)
+        ]
         self._next_writer = itertools.cycle(self._writers)
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
         self._group: asyncio.TaskGroup | None = None

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Never, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pinnace.client import Client, EventRecorder, InformerFactory, RateLimitingQueue
+from pinnace.client import Client, EventRecorder, EventWriter, InformerFactory, RateLimitingQueue
+from pinnace.client.events import WAITING_LIMIT
 from pinnace.client.workqueue import DEFAULT_BACKOFF
 from pinnace.component.backoff import Backoff
 from pinnace.component.clock import Clock
@@ -37,6 +38,8 @@ class Controller(ABC):
     workers: ClassVar[int] = 5
     # How long a key that fails waits.
     backoff: ClassVar[Backoff] = DEFAULT_BACKOFF
+    # Its events that may wait to be written; those that come then are dropped.
+    events_limit: ClassVar[int] = WAITING_LIMIT
     # Failures in a row after which a key waits for its next change instead; None never gives up.
     retry_limit: ClassVar[int | None] = None
 
@@ -44,7 +47,8 @@ class Controller(ABC):
         self.client = client
         self.informers = informers
         self.clock = clock
-        self.recorder = EventRecorder(client, clock, component=self.component)
+        writer = EventWriter(clock, waiting_limit=self.events_limit)
+        self.recorder = EventRecorder(client, clock, component=self.component, writer=writer)
         self.log = get_logger(self.name)
         self._queue: RateLimitingQueue[str] | None = None
         self._early: dict[str, None] = {}

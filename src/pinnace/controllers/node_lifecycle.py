@@ -56,6 +56,9 @@ class NodeLifecycleController(Controller):
     name = "node-controller"
     component = "node-controller"
     workers: ClassVar[int] = 8
+    # One for each of ten thousand nodes that register at once, or fall silent at once; some ten megabytes while they wait. Upstream drops
+    # what is over a thousand, which its several workers seldom come to.
+    events_limit: ClassVar[int] = 10_000
 
     def __init__(self, client: Client, informers: InformerFactory, clock: Clock) -> None:
         super().__init__(client, informers, clock)

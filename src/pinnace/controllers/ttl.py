@@ -1,7 +1,8 @@
 """TTL: tells the agents, by an annotation of their Node, for how long they may believe what they read of secrets and config maps.
 
 The more nodes, the longer, so that what they ask stays bearable; up and down at different counts, so that a node more or less does not
-have all of them written. Upstream: pkg/controller/ttl.
+have all of them written. Nothing waits for it, so that it is written no faster than upstream's controllers may write: thousands of nodes that
+come at once are Ready before they are told, and told once instead of at every band. Upstream: pkg/controller/ttl.
 """
 
 from contextlib import suppress
@@ -11,11 +12,14 @@ from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.client import Client, InformerFactory, PatchType
+from pinnace.client.workqueue import TokenBucket
 from pinnace.component.clock import Clock
 from pinnace.controllers.controller import Controller
 from pinnace.machinery.errors import NotFound
 
 ANNOTATION = "node.alpha.kubernetes.io/ttl"
+# Nodes told a second, and at once before that: kube-controller-manager's `--kube-api-qps` and `--kube-api-burst`.
+_TOLD_RATE, _TOLD_BURST = 20.0, 30
 
 
 class _Band(Struct, frozen=True):
@@ -40,12 +44,14 @@ class TTLController(Controller):
 
     name = "ttl-controller"
     component = "ttl-controller"
-    # What it tells can wait, and while thousands of nodes come, who waited is told once instead of at every band.
     workers: ClassVar[int] = 1
 
     def __init__(self, client: Client, informers: InformerFactory, clock: Clock) -> None:
         super().__init__(client, informers, clock)
         self._band = 0
+        self._bucket = TokenBucket(_TOLD_RATE, _TOLD_BURST)
+        # When the turn comes of each node that is still to be told.
+        self._turns: dict[str, float] = {}
         self._nodes = informers.informer(core_v1.Node)
         self._nodes.add_handler(self._counted, lambda _, new: self.enqueue(new), lambda _: self._recount())
 
@@ -68,7 +74,15 @@ class TTLController(Controller):
         node = self._nodes.cache.get(key)
         wanted = str(_BANDS[self._band].ttl_seconds)
         if node is None or node.metadata.annotations.get(ANNOTATION) == wanted:
+            self._turns.pop(key, None)
             return None
+        now = self.clock.monotonic()
+        turn = self._turns.get(key)
+        if turn is None:
+            turn = self._turns[key] = now + self._bucket.reserve(now)
+        if turn > now:
+            return turn - now
+        del self._turns[key]
         patch = {"metadata": {"annotations": {ANNOTATION: wanted}}}
         with suppress(NotFound):
             await self.client.patch(core_v1.Node, key, patch, type=PatchType.STRATEGIC)

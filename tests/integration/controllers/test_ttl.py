@@ -7,7 +7,8 @@ from pinnace.testing import Cluster
 
 
 async def told(cluster: Cluster) -> set[str]:
-    await cluster.settle()
+    # As many as there are in the test, at their turns.
+    await cluster.clock.advance(seconds=10)
     return {node.metadata.annotations.get(ANNOTATION, "") for node in (await cluster.client.list(core_v1.Node)).items}
 
 
@@ -23,3 +24,16 @@ async def test_nodes_are_told_by_their_number(cluster: Cluster) -> None:
     assert await told(cluster) == {"15"}
     await cluster.client.delete(core_v1.Node, "n11")
     assert await told(cluster) == {"0"}
+
+
+async def test_nodes_that_come_at_once_are_told_in_turns(cluster: Cluster) -> None:
+    """Thirty are told at once, then twenty a second, so that what can wait does not hold up what cannot."""
+    for number in range(80):
+        await cluster.client.create(core_v1.Node(metadata=ObjectMeta(name=f"n{number}")))
+    counts = []
+    for _ in range(4):
+        await cluster.settle()
+        nodes = (await cluster.client.list(core_v1.Node)).items
+        counts.append(sum(ANNOTATION in node.metadata.annotations for node in nodes))
+        await cluster.clock.advance(seconds=1)
+    assert counts == [30, 50, 70, 80]
