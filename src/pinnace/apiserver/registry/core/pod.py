@@ -8,7 +8,7 @@ from pinnace.api.core_v1 import AppArmorProfile, Container, Pod, PodCondition, P
 from pinnace.apiserver.registry.core import pod_defaults, pod_resources, pod_table
 from pinnace.apiserver.registry.core.pod_label_keys import with_label_keys
 from pinnace.apiserver.registry.core.pod_warnings import pod_warnings, status_warnings
-from pinnace.apiserver.registry.core.validation import annotations, pod_spec, pod_update
+from pinnace.apiserver.registry.core.validation import annotations, pod_spec, pod_update, volumes
 from pinnace.apiserver.registry.core.validation.annotations import APPARMOR
 from pinnace.apiserver.registry.metadata import kept_for_status
 from pinnace.apiserver.registry.strategy import (
@@ -27,6 +27,7 @@ from pinnace.machinery.memo import Memo
 _SPEC_ERRORS: Memo[PodSpec, tuple[FieldError, ...]] = Memo(lambda spec: tuple(pod_spec.pod_errors(spec)))
 _QOS_CLASS: Memo[PodSpec, str] = Memo(pod_resources.qos_class)
 _ANNOTATIONS = Path("metadata", "annotations")
+_VOLUMES = Path("spec", "volumes")
 _FINISHED = frozenset({"Succeeded", "Failed"})
 _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
@@ -82,6 +83,7 @@ def _apparmor_profile(annotation: str) -> AppArmorProfile | None:
 
 def _validate(pod: Pod) -> list[FieldError]:
     found = [*_annotation_errors(pod), *_SPEC_ERRORS(pod.spec)]
+    found += volumes.made_claim_errors(pod.spec.volumes, pod.metadata.name, _VOLUMES)
     if pod.metadata.uid and not pod.metadata.resource_version:
         found += _create_errors(pod.spec)
         found += annotations.apparmor_match_errors(pod.metadata.annotations, pod.spec, Path("spec"))

@@ -22,3 +22,10 @@ def absolute(text: str, path: Path) -> Iterator[FieldError]:
     """Check that a path starts at the root."""
     if not text.startswith("/"):
         yield invalid(path, text, "must be an absolute path")
+
+
+def not_reserved(text: str, path: Path) -> Iterator[FieldError]:
+    """Check a path like `local`, and that it does not begin like the names that the kubelet keeps for itself."""
+    yield from local(text, path)
+    if text.startswith("..") and not text.startswith("../"):
+        yield invalid(path, text, "must not start with '..'")

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pinnace.api import core_v1 as v1
+from pinnace.apiserver.registry.core.validation import iscsi
 from pinnace.apiserver.registry.core.validation.claims import VOLUME_MODES, access_mode_errors
 from pinnace.apiserver.registry.core.validation.paths import no_backsteps
 from pinnace.apiserver.registry.core.validation.scheduling import node_selector_errors
-from pinnace.apiserver.registry.core.validation.volumes import CHECKS, driver_name_errors
+from pinnace.apiserver.registry.core.validation.volumes import CHECKED_AS, CHECKS, REFUSED_AS, driver_name_errors
 from pinnace.machinery import names, quantity
 from pinnace.machinery.field import FieldError, Path, forbidden, invalid, not_supported, required
 
@@ -90,10 +91,10 @@ def _source_errors(spec: v1.PersistentVolumeSpec, path: Path) -> Errors:
         if source is None:
             continue
         if seen:
-            yield forbidden(path.child(wire), "may not specify more than 1 volume type")
+            yield forbidden(path.child(REFUSED_AS.get(wire, wire)), "may not specify more than 1 volume type")
             continue
         seen = True
-        yield from check(source, path.child(wire))
+        yield from check(source, path.child(CHECKED_AS.get(wire, wire)))
         if attribute == "local" and spec.node_affinity is None:
             yield required(Path("metadata", "annotations"), "Local volume requires node affinity")
     if not seen:
@@ -201,7 +202,7 @@ _SOURCES: tuple[tuple[str, str, Callable[[Any, Path], Errors]], ...] = (
     ("rbd", "rbd", CHECKS["rbd"]),
     ("quobyte", "quobyte", CHECKS["quobyte"]),
     ("cephfs", "cephfs", CHECKS["cephfs"]),
-    ("iscsi", "iscsi", CHECKS["iscsi"]),
+    ("iscsi", "iscsi", iscsi.persistent_volume_errors),
     ("cinder", "cinder", _cinder),
     ("fc", "fc", CHECKS["fc"]),
     ("flex_volume", "flexVolume", CHECKS["flex_volume"]),

@@ -8,15 +8,23 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pinnace.api import core_v1 as v1
+from pinnace.apiserver.registry.core.validation import iscsi
 from pinnace.apiserver.registry.core.validation.claims import claim_spec_errors
-from pinnace.apiserver.registry.core.validation.env import field_ref_errors, resource_field_ref_errors
 from pinnace.apiserver.registry.core.validation.paths import absolute, local, no_backsteps
+from pinnace.apiserver.registry.core.validation.projections import (
+    downward_file_errors,
+    item_errors,
+    mode_errors,
+    projected_errors,
+)
+from pinnace.apiserver.registry.metadata import annotation_errors, label_errors
 from pinnace.machinery import names, quantity
 from pinnace.machinery.field import (
     FieldError,
     Path,
     duplicate,
     forbidden,
+    go_quoted,
     invalid,
     not_supported,
     required,
@@ -25,11 +33,17 @@ from pinnace.machinery.field import (
 
 Errors = Iterator[FieldError]
 
-_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
-DOWNWARD_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
-_TOKEN_MIN_SECONDS, _TOKEN_MAX_SECONDS = 600, 1 << 32
 _ONE = "may not specify more than 1 volume type"
 DRIVER_NAME_LIMIT_BYTES = 63
+_PARTITION = "must be between 1 and 255, inclusive"
+_HOST_PORT = "must be a host:port pair or multiple pairs separated by commas"
+_TENANT_LIMIT_BYTES = 64
+_MANAGED = "Managed"
+_DISK_ID = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
+_BLOB = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
+# Names that upstream gives a source by mistake: where its fields are reported, and where that it is one too many.
+CHECKED_AS = {"gcePersistentDisk": "persistentDisk"}
+REFUSED_AS = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
 
 
 def volume_errors(volumes: tuple[v1.Volume, ...], path: Path) -> tuple[list[FieldError], Mapping[str, v1.Volume]]:
@@ -38,6 +52,7 @@ def volume_errors(volumes: tuple[v1.Volume, ...], path: Path) -> tuple[list[Fiel
     good: dict[str, v1.Volume] = {}
     for index, volume in enumerate(volumes):
         own = list(_source_errors(volume, path.index(index)))
+        own += iscsi.volume_name_errors(volume.iscsi, volume.name, path.index(index))
         name = path.index(index).child("name")
         if not volume.name:
             own.append(required(name))
@@ -51,6 +66,21 @@ def volume_errors(volumes: tuple[v1.Volume, ...], path: Path) -> tuple[list[Fiel
     return found, good
 
 
+def made_claim_errors(volumes: tuple[v1.Volume, ...], pod: str, path: Path) -> Errors:
+    """Check what depends on the pod's name: the claims that are made for it, which no other volume may use."""
+    made = {f"{pod}-{volume.name}" for volume in volumes if pod and volume.ephemeral is not None}
+    for index, volume in enumerate(volumes if made else ()):
+        at = path.index(index)
+        if volume.ephemeral is not None and volume.name:
+            claim = f"{pod}-{volume.name}"
+            for text in names.dns_subdomain(claim):
+                yield invalid(at.child("name"), volume.name, f"PVC name {go_quoted(claim)}: {text}")
+        used = volume.persistent_volume_claim
+        if used is not None and used.claim_name in made:
+            text = "must not reference a PVC that gets created for an ephemeral volume"
+            yield invalid(at.child("persistentVolumeClaim").child("claimName"), used.claim_name, text)
+
+
 def _source_errors(volume: v1.Volume, path: Path) -> Errors:
     seen = False
     for attribute, wire, check in _SOURCES:
@@ -58,10 +88,10 @@ def _source_errors(volume: v1.Volume, path: Path) -> Errors:
         if source is None:
             continue
         if seen:
-            yield forbidden(path.child(wire), _ONE)
+            yield forbidden(path.child(REFUSED_AS.get(wire, wire)), _ONE)
             continue
         seen = True
-        yield from check(source, path.child(wire))
+        yield from check(source, path.child(CHECKED_AS.get(wire, wire)))
     if not seen:
         yield required(path, "must specify a volume type")
 
@@ -87,34 +117,18 @@ def _git_repo(source: v1.GitRepoVolumeSource, path: Path) -> Errors:
     yield from local(source.directory, path.child("directory"))
 
 
-def _mode(mode: int | None, path: Path) -> Errors:
-    if mode is not None and not 0 <= mode <= 0o777:
-        yield invalid(path, mode, _MODE)
-
-
-def _items(items: tuple[v1.KeyToPath, ...], path: Path) -> Errors:
-    for index, item in enumerate(items):
-        at = path.child("items").index(index)
-        if not item.key:
-            yield required(at.child("key"))
-        if not item.path:
-            yield required(at.child("path"))
-        yield from local(item.path, at.child("path"))
-        yield from _mode(item.mode, at.child("mode"))
-
-
 def _secret(source: v1.SecretVolumeSource, path: Path) -> Errors:
     if not source.secret_name:
         yield required(path.child("secretName"))
-    yield from _mode(source.default_mode, path.child("defaultMode"))
-    yield from _items(source.items, path)
+    yield from mode_errors(source.default_mode, path.child("defaultMode"))
+    yield from item_errors(source.items, path)
 
 
 def _config_map(source: v1.ConfigMapVolumeSource, path: Path) -> Errors:
     if not source.name:
         yield required(path.child("name"))
-    yield from _mode(source.default_mode, path.child("defaultMode"))
-    yield from _items(source.items, path)
+    yield from mode_errors(source.default_mode, path.child("defaultMode"))
+    yield from item_errors(source.items, path)
 
 
 def _nfs(source: v1.NFSVolumeSource, path: Path) -> Errors:
@@ -123,19 +137,6 @@ def _nfs(source: v1.NFSVolumeSource, path: Path) -> Errors:
     if not source.path:
         yield required(path.child("path"))
     yield from absolute(source.path, path.child("path"))
-
-
-def _iscsi(source: v1.ISCSIVolumeSource, path: Path) -> Errors:
-    if not source.target_portal:
-        yield required(path.child("targetPortal"))
-    if not source.iqn:
-        yield required(path.child("iqn"))
-    elif not source.iqn.startswith(("iqn", "eui", "naa")):
-        yield invalid(path.child("iqn"), source.iqn, "must be valid format starting with iqn, eui, or naa")
-    if not 0 <= source.lun <= 255:
-        yield invalid(path.child("lun"), source.lun, "must be between 0 and 255, inclusive")
-    if (source.chap_auth_discovery or source.chap_auth_session) and source.secret_ref is None:
-        yield required(path.child("secretRef"))
 
 
 def _rbd(source: v1.RBDVolumeSource, path: Path) -> Errors:
@@ -147,6 +148,13 @@ def _rbd(source: v1.RBDVolumeSource, path: Path) -> Errors:
 
 def _csi(source: v1.CSIVolumeSource, path: Path) -> Errors:
     yield from driver_name_errors(source.driver, path.child("driver"))
+    secret = source.node_publish_secret_ref
+    if secret is None:
+        return
+    if not secret.name:
+        yield required(path.child("nodePublishSecretRef").child("name"))
+    else:
+        yield from (invalid(path.child("name"), secret.name, text) for text in names.dns_subdomain(secret.name))
 
 
 def driver_name_errors(driver: str, path: Path) -> Errors:
@@ -212,6 +220,9 @@ def _ephemeral(source: v1.EphemeralVolumeSource, path: Path) -> Errors:
     if source.volume_claim_template is None:
         yield required(template)
         return
+    meta = source.volume_claim_template.metadata
+    yield from annotation_errors(meta.annotations, template.child("metadata").child("annotations"))
+    yield from label_errors(meta.labels, template.child("metadata").child("labels"))
     yield from claim_spec_errors(source.volume_claim_template.spec, template.child("spec"))
 
 
@@ -219,14 +230,14 @@ def _gce(source: v1.GCEPersistentDiskVolumeSource, path: Path) -> Errors:
     if not source.pd_name:
         yield required(path.child("pdName"))
     if not 0 <= source.partition <= 255:
-        yield invalid(path.child("partition"), source.partition, "must be between 0 and 255, inclusive")
+        yield invalid(path.child("partition"), source.partition, _PARTITION)
 
 
 def _aws(source: v1.AWSElasticBlockStoreVolumeSource, path: Path) -> Errors:
     if not source.volume_id:
         yield required(path.child("volumeID"))
     if not 0 <= source.partition <= 255:
-        yield invalid(path.child("partition"), source.partition, "must be between 0 and 255, inclusive")
+        yield invalid(path.child("partition"), source.partition, _PARTITION)
 
 
 def _azure_disk(source: v1.AzureDiskVolumeSource, path: Path) -> Errors:
@@ -234,11 +245,14 @@ def _azure_disk(source: v1.AzureDiskVolumeSource, path: Path) -> Errors:
         yield required(path.child("diskName"))
     if not source.disk_uri:
         yield required(path.child("diskURI"))
-    modes, kinds = ("None", "ReadOnly", "ReadWrite"), ("Dedicated", "Managed", "Shared")
+    modes, kinds = ("None", "ReadOnly", "ReadWrite"), ("Dedicated", _MANAGED, "Shared")
     if source.caching_mode is not None and source.caching_mode not in modes:
         yield not_supported(path.child("cachingMode"), source.caching_mode, modes)
     if source.kind is not None and source.kind not in kinds:
         yield not_supported(path.child("kind"), source.kind, kinds)
+    start, form = ("/subscriptions/", _DISK_ID) if source.kind == _MANAGED else ("https://", _BLOB)
+    if source.kind is not None and not source.disk_uri.startswith(start):
+        yield not_supported(path.child("diskURI"), source.disk_uri, (form,))
 
 
 def _azure_file(source: v1.AzureFileVolumeSource, path: Path) -> Errors:
@@ -251,6 +265,24 @@ def _azure_file(source: v1.AzureFileVolumeSource, path: Path) -> Errors:
 def _cinder(source: v1.CinderVolumeSource, path: Path) -> Errors:
     if not source.volume_id:
         yield required(path.child("volumeID"))
+    yield from _secret_ref(source.secret_ref, path)
+
+
+def _secret_ref(secret: v1.LocalObjectReference | v1.SecretReference | None, path: Path) -> Errors:
+    if secret is not None and not secret.name:
+        yield required(path.child("secretRef").child("name"))
+
+
+def _storageos(source: v1.StorageOSVolumeSource, path: Path) -> Errors:
+    at = path.child("volumeName")
+    if not source.volume_name:
+        yield required(at)
+    else:
+        yield from (invalid(at, source.volume_name, text) for text in names.dns_label(source.volume_name))
+    if source.volume_namespace:
+        at = path.child("volumeNamespace")
+        yield from (invalid(at, source.volume_namespace, text) for text in names.dns_label(source.volume_namespace))
+    yield from _secret_ref(source.secret_ref, path)
 
 
 def _vsphere(source: v1.VsphereVirtualDiskVolumeSource, path: Path) -> Errors:
@@ -270,9 +302,23 @@ def _portworx(source: v1.PortworxVolumeSource, path: Path) -> Errors:
 
 def _quobyte(source: v1.QuobyteVolumeSource, path: Path) -> Errors:
     if not source.registry:
-        yield required(path.child("registry"), "must be a host:port pair or multiple pairs separated by commas")
+        yield required(path.child("registry"), _HOST_PORT)
+    elif len(source.tenant.encode()) > _TENANT_LIMIT_BYTES:
+        yield required(path.child("tenant"), "must be a UUID and may not exceed a length of 64 characters")
+    else:
+        for pair in source.registry.split(","):
+            if not _is_host_and_port(pair):
+                yield invalid(path.child("registry"), source.registry, _HOST_PORT)
     if not source.volume:
         yield required(path.child("volume"))
+
+
+def _is_host_and_port(pair: str) -> bool:
+    """Tell whether Go's net.SplitHostPort takes a text: one colon outside of brackets around the host."""
+    if pair.startswith("["):
+        host, end, port = pair[1:].partition("]:")
+        return bool(end) and not set("[]:") & set(port) and "[" not in host
+    return pair.count(":") == 1 and not set("[]") & set(pair)
 
 
 def _scale_io(source: v1.ScaleIOVolumeSource, path: Path) -> Errors:
@@ -284,99 +330,16 @@ def _scale_io(source: v1.ScaleIOVolumeSource, path: Path) -> Errors:
 def _flocker(source: v1.FlockerVolumeSource, path: Path) -> Errors:
     if not source.dataset_name and not source.dataset_uuid:
         yield required(path, "one of datasetName and datasetUUID is required")
-
-
-def _nothing(source: Any, path: Path) -> Errors:  # noqa: ARG001
-    yield from ()
+    if source.dataset_name and source.dataset_uuid:
+        yield invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously")
+    if "/" in source.dataset_name:
+        yield invalid(path.child("datasetName"), source.dataset_name, "must not contain '/'")
 
 
 def _downward(source: v1.DownwardAPIVolumeSource, path: Path) -> Errors:
-    yield from _mode(source.default_mode, path.child("defaultMode"))
+    yield from mode_errors(source.default_mode, path.child("defaultMode"))
     for item in source.items:
-        yield from _downward_file(item, path)
-
-
-def _downward_file(item: v1.DownwardAPIVolumeFile, path: Path) -> Errors:
-    if not item.path:
-        yield required(path.child("path"))
-    yield from local(item.path, path.child("path"))
-    if item.field_ref is not None:
-        yield from field_ref_errors(item.field_ref, path.child("fieldRef"), DOWNWARD_FIELDS)
-        if item.resource_field_ref is not None:
-            yield invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")
-    elif item.resource_field_ref is not None:
-        yield from resource_field_ref_errors(item.resource_field_ref, path.child("resourceFieldRef"), in_volume=True)
-    else:
-        yield required(path, "one of fieldRef and resourceFieldRef is required")
-    yield from _mode(item.mode, path.child("mode"))
-
-
-def _projected(source: v1.ProjectedVolumeSource, path: Path) -> Errors:
-    yield from _mode(source.default_mode, path.child("defaultMode"))
-    taken: set[str] = set()
-    for index, projection in enumerate(source.sources or ()):
-        yield from _projection(projection, path.child("sources").index(index), taken)
-
-
-def _projection(projection: v1.VolumeProjection, path: Path, taken: set[str]) -> Errors:
-    count = 0
-    for source, wire, name in (
-        (projection.secret, "secret", "secret"),
-        (projection.config_map, "configMap", "configMap"),
-    ):
-        if source is None:
-            continue
-        count += 1
-        if count > 1:
-            yield forbidden(path.child(wire), _ONE)
-            continue
-        if not source.name:
-            yield required(path.child(wire).child("name"))
-        yield from _items(source.items, path.child(wire))
-        yield from _collisions([item.path for item in source.items], path, source.name, name, taken)
-    if projection.downward_api is not None:
-        count += 1
-        at = path.child("downwardAPI")
-        if count > 1:
-            yield forbidden(at, _ONE)
-        else:
-            for item in projection.downward_api.items:
-                yield from _downward_file(item, at.child("mode"))
-            yield from _collisions([one.path for one in projection.downward_api.items], path, "", "downwardAPI", taken)
-    if projection.service_account_token is not None:
-        count += 1
-        at = path.child("serviceAccountToken")
-        if count > 1:
-            yield forbidden(at, _ONE)
-        else:
-            yield from _token(projection.service_account_token, at)
-            yield from _collisions([projection.service_account_token.path], path, "", "serviceAccountToken", taken)
-
-
-def _token(source: v1.ServiceAccountTokenProjection, path: Path) -> Errors:
-    if source.expiration_seconds is not None and source.expiration_seconds < _TOKEN_MIN_SECONDS:
-        yield invalid(
-            path.child("expirationSeconds"),
-            source.expiration_seconds,
-            "may not specify a duration less than 10 minutes",
-        )
-    if source.expiration_seconds is not None and source.expiration_seconds > _TOKEN_MAX_SECONDS:
-        yield invalid(
-            path.child("expirationSeconds"),
-            source.expiration_seconds,
-            "may not specify a duration larger than 2^32 seconds",
-        )
-    if not source.path:
-        yield required(path.child("path"))
-    else:
-        yield from local(source.path, path.child("path"))
-
-
-def _collisions(paths: list[str], path: Path, name: str, what: str, taken: set[str]) -> Errors:
-    for one in paths:
-        if one in taken:
-            yield invalid(path, name, f"conflicting duplicate paths within a volume: {one} of {what}")
-        taken.add(one)
+        yield from downward_file_errors(item, path)
 
 
 # In the order in which upstream looks at them: with several, the first is checked and the others are one too many.
@@ -388,7 +351,7 @@ _SOURCES: tuple[tuple[str, str, Callable[[Any, Path], Errors]], ...] = (
     ("aws_elastic_block_store", "awsElasticBlockStore", _aws),
     ("secret", "secret", _secret),
     ("nfs", "nfs", _nfs),
-    ("iscsi", "iscsi", _iscsi),
+    ("iscsi", "iscsi", iscsi.volume_errors),
     ("glusterfs", "glusterfs", _glusterfs),
     ("flocker", "flocker", _flocker),
     ("persistent_volume_claim", "persistentVolumeClaim", _claim),
@@ -405,8 +368,8 @@ _SOURCES: tuple[tuple[str, str, Callable[[Any, Path], Errors]], ...] = (
     ("photon_persistent_disk", "photonPersistentDisk", _photon),
     ("portworx_volume", "portworxVolume", _portworx),
     ("azure_disk", "azureDisk", _azure_disk),
-    ("storageos", "storageos", _nothing),
-    ("projected", "projected", _projected),
+    ("storageos", "storageos", _storageos),
+    ("projected", "projected", projected_errors),
     ("scale_io", "scaleIO", _scale_io),
     ("csi", "csi", _csi),
     ("ephemeral", "ephemeral", _ephemeral),
