@@ -93,7 +93,7 @@ class _Stream(AsyncIterator[bytes], Divertible):
                 self._scope.info.namespace, labels=options.labels, fields=options.fields, after=after
             ) as watcher:
                 if self._with_initial and options.bookmarks:
-                    revision = await storage.catch_up_watchers()
+                    revision = await storage.catch_up()
                     if not watcher.is_idle:
                         yield self._lines(await anext(watcher))
                     yield self._bookmark(revision, initial=True)
@@ -111,7 +111,7 @@ class _Stream(AsyncIterator[bytes], Divertible):
                     finally:
                         remind_later()
                     if self._clock.monotonic() >= bookmark_at:
-                        revision = await storage.catch_up_watchers()
+                        revision = await storage.catch_up()
                         if watcher.is_at(revision):
                             yield self._bookmark(revision)
         except ApiError as error:

@@ -5,18 +5,17 @@ without asking it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Never
 
 from pinnace.api.resources import Resource
 from pinnace.apiserver.storage.entry import FieldsOf
 from pinnace.apiserver.storage.resource_storage import Progress, ResourceStorage
-from pinnace.apiserver.storage.telling import Telling
 from pinnace.component.clock import Clock
 from pinnace.component.lifecycle import running
 from pinnace.machinery import errors
-from pinnace.store.interface import Revision, Store
+from pinnace.store.interface import Event, Revision, Store
 
 ROOT = "/registry/"
 # How long a read waits for a revision that its client has seen elsewhere; upstream's limit.
@@ -30,7 +29,6 @@ class Storage(Progress):
         self._store = store
         self._clock = clock
         self._resources: dict[str, ResourceStorage[Any]] = {}
-        self._telling = Telling(clock)
         self._applied = 0
         self._moved = asyncio.Event()
 
@@ -59,22 +57,27 @@ class Storage(Progress):
 
             async def follow() -> Never:
                 async for batch in batches:
-                    for event in batch:
-                        storage = self._resources.get(event.key[len(ROOT) :].partition("/")[0])
-                        if storage is not None:
-                            storage.apply(event)
-                            self._telling.add(storage)
-                    self._applied = batch[-1].revision
-                    self._wake()
-                    self._telling.tell()
+                    self._apply(batch)
                 raise AssertionError("a store's watch ends by an error only")
 
             async with running("storage dispatcher", follow):
                 try:
                     yield
                 finally:
-                    self._telling.close()
                     self.end_watches()
+
+    def _apply(self, batch: Sequence[Event]) -> None:
+        """Follow writes that were committed together, and tell the watchers of each resource of all of them at once."""
+        changed: dict[ResourceStorage[Any], None] = {}
+        for event in batch:
+            storage = self._resources.get(event.key[len(ROOT) :].partition("/")[0])
+            if storage is not None:
+                storage.apply(event)
+                changed[storage] = None
+        self._applied = batch[-1].revision
+        self._wake()
+        for storage in changed:
+            storage.tell()
 
     def end_watches(self) -> None:
         """End every watch of every resource."""

@@ -17,7 +17,6 @@ from pinnace.apiserver.storage import continue_token
 from pinnace.apiserver.storage.cache import Cache
 from pinnace.apiserver.storage.continue_token import ContinueToken
 from pinnace.apiserver.storage.entry import Encoded, Entry, FieldsOf, Kind
-from pinnace.apiserver.storage.telling import Told
 from pinnace.apiserver.storage.watchers import Change, EventType, Selection, Watcher, Watchers, WatchEvent
 from pinnace.component.clock import Clock
 from pinnace.machinery import errors
@@ -55,7 +54,7 @@ class Progress(Protocol):
         """
 
 
-class ResourceStorage(Told, Generic[T]):
+class ResourceStorage(Generic[T]):
     """The objects of one resource."""
 
     def __init__(
@@ -118,12 +117,6 @@ class ResourceStorage(Told, Generic[T]):
         await self._progress.wait_applied(newest)
         return newest
 
-    async def catch_up_watchers(self) -> int:
-        """Wait until the watchers have been told everything that has been written, and return the revision up to which they are."""
-        newest = await self.catch_up()
-        self._watchers.tell()
-        return newest
-
     async def create(self, obj: T) -> Entry[T]:
         """Store a new object.
 
@@ -182,7 +175,7 @@ class ResourceStorage(Told, Generic[T]):
         return page.revision
 
     def apply(self, event: Event) -> None:
-        """Follow a write of the store, which the watchers are to be told of."""
+        """Follow a write of the store; `tell` is to be called in the same step."""
         content = event.key_value
         entry = None if content is None else self._entry(event.key, content.value, event.revision)
         change = self._cache.apply(event.key, entry, event.revision, self._clock.monotonic())
@@ -190,7 +183,7 @@ class ResourceStorage(Told, Generic[T]):
             self._watchers.note(change)
 
     def tell(self) -> None:
-        """Tell the watchers what they have not been told yet."""
+        """Tell the watchers of the writes that were followed since."""
         self._watchers.tell()
 
     def _entry(self, key: str, data: bytes, revision: int) -> Entry[T]:
@@ -319,8 +312,6 @@ class ResourceStorage(Told, Generic[T]):
         newest = self._progress.newest()
         await self._progress.wait_applied(newest)
         selection = Selection(namespace, labels, fields)
-        # What nobody has been told yet is in the cache, which the watcher begins with: it must not come again.
-        self._watchers.tell()
         watcher = self._watcher(selection, after)
         self._watchers.add(watcher)
         try:

@@ -2,8 +2,9 @@
 
 Each watcher stands in one bucket, the narrowest that its selectors allow: one object, one value of an indexed field, one
 namespace, or all. An event looks into the few buckets that can hold someone who cares, so that a pod's event does not walk the
-watches of five thousand kubelets. Changes are noted as they happen and told together (`telling.py` says when), so that several cost
-each watcher one send. The queue to a watcher is bounded: who falls behind is ended, and lists anew.
+watches of five thousand kubelets. Changes that were committed together are told together, so that they cost each watcher one send: a
+server that its writers get ahead of sends less for each change. The queue to a watcher is bounded: who falls behind is ended, and
+lists anew.
 """
 
 import asyncio
@@ -84,21 +85,14 @@ class WatchEvent:
 class Burst:
     """Events that the watchers of one selection are told of together, in order; what goes out is made when first asked for, then shared."""
 
-    __slots__ = ("_made", "events")
+    __slots__ = ("_made", "events", "first", "last")
 
     def __init__(self, events: tuple[WatchEvent, ...]) -> None:
         self.events = events
+        # The revisions of the first and the last of them.
+        self.first = events[0].entry.revision
+        self.last = events[-1].entry.revision
         self._made: Any = None
-
-    @property
-    def first(self) -> int:
-        """The revision of the first event."""
-        return self.events[0].entry.revision
-
-    @property
-    def last(self) -> int:
-        """The revision of the last event."""
-        return self.events[-1].entry.revision
 
     def after(self, revision: int) -> "Burst | None":
         """Return what of it came after a revision, None when nothing did."""
@@ -246,7 +240,7 @@ _ALL: _Bucket = ()
 class Watchers:
     """The watchers of one resource by bucket, told in the order in which they came: the same in every run of one seed.
 
-    Whoever adds a watcher tells the others first: what is noted is new to all who are here.
+    What is noted is told in the same step, so that whoever is added finds nothing that it has begun with.
     """
 
     def __init__(self, indexed: frozenset[str]) -> None:
