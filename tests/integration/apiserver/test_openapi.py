@@ -10,7 +10,7 @@ import pytest
 from tests.support import gnostic_v3
 
 from pinnace.api.resources import RESOURCES
-from pinnace.apiserver.openapi import OpenApi
+from pinnace.apiserver.openapi import OpenApi, parameters
 from pinnace.apiserver.openapi.paths import operations
 from pinnace.component.clock import VirtualClock
 from pinnace.component.http import Headers, Request
@@ -100,6 +100,42 @@ async def test_v3_ties_every_kind_to_its_operations(read, resource):
     assert {"fieldValidation", "dryRun"} <= {one["name"] for one in single["patch"]["parameters"]}
     schemas = document["components"]["schemas"].values()
     assert sum(kind in schema.get("x-kubernetes-group-version-kind", ()) for schema in schemas) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "identifier", "action", "shared"),
+    [
+        ("pods", "watchCoreV1PodListForAllNamespaces", "watchlist", set()),
+        ("namespaces/{namespace}/pods", "watchCoreV1NamespacedPodList", "watchlist", {"namespace"}),
+        ("namespaces/{namespace}/pods/{name}", "watchCoreV1NamespacedPod", "watch", {"namespace", "name"}),
+        ("namespaces", "watchCoreV1NamespaceList", "watchlist", set()),
+        ("namespaces/{name}", "watchCoreV1Namespace", "watch", {"name"}),
+    ],
+)
+async def test_old_watches_are_described(openapi, path, identifier, action, shared):
+    """Each path under /watch/ is there, with its parameters at the path, as it has one method only."""
+    document = json.loads((await get(openapi, V2)).body)
+    item = document["paths"][f"/api/v1/watch/{path}"]
+    assert item.keys() == {"get", "parameters"}
+    found = item["get"]
+    assert (found["operationId"], found["x-kubernetes-action"], "parameters" in found) == (identifier, action, False)
+    assert found["responses"]["200"]["schema"]["$ref"].endswith(".meta.v1.WatchEvent")
+    assert "deprecated: use the 'watch' parameter with a list operation instead" in found["description"]
+    query = {one.name for one in parameters.LIST} | {"pretty"}
+    assert {one["name"] for one in item["parameters"]} == query | shared
+
+
+@pytest.mark.parametrize("path", [V2, "/openapi/v3/api/v1"])
+async def test_parameters_of_all_methods_stand_with_the_path(openapi, path):
+    """What each method takes is said once; what only some take, with these."""
+    document = json.loads((await get(openapi, path)).body)
+    item = document["paths"]["/api/v1/namespaces/{namespace}/configmaps/{name}"]
+    assert [one["name"] for one in item["parameters"]] == ["name", "namespace", "pretty"]
+    names = {
+        method: {one["name"] for one in item[method].get("parameters", ())} - {"body"} for method in ("get", "put")
+    }
+    assert names == {"get": set(), "put": {"dryRun", "fieldManager", "fieldValidation"}}
+    assert "parameters" not in document["paths"]["/api/v1/"]
 
 
 async def test_v3_address_carries_the_hash(openapi):

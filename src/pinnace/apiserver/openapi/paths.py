@@ -5,9 +5,11 @@ the parameters whether the server checks fields and takes dry runs. Upstream: ap
 names), `endpoints/openapi/openapi.go` (identifiers and tags).
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pinnace.api.resources import Resource, Subresource
 from pinnace.apiserver.openapi import parameters
@@ -55,6 +57,33 @@ class Operation(Struct, frozen=True, kw_only=True):
     body_required: bool = True
     answer: Kind | str = STATUS
     codes: tuple[int, ...] = (200,)
+
+
+class PathItem(Struct, frozen=True):
+    """One path. Parameters that all of its methods take stand with it, and no longer with them."""
+
+    path: str
+    shared: tuple[Parameter, ...]
+    operations: tuple[Operation, ...]
+
+
+def path_items(operations: Iterable[Operation]) -> Iterator[PathItem]:
+    """Put operations together by path, in order of the paths."""
+    found: dict[str, list[Operation]] = defaultdict(list)
+    for one in operations:
+        found[one.path].append(one)
+    for path in sorted(found):
+        keys = set.intersection(*(set(map(_key, one.parameters)) for one in found[path]))
+        shared = tuple(sorted((one for one in found[path][0].parameters if _key(one) in keys), key=_key))
+        own = (
+            replace(one, parameters=tuple(mine for mine in one.parameters if _key(mine) not in keys))
+            for one in found[path]
+        )
+        yield PathItem(path, shared, tuple(own))
+
+
+def _key(parameter: Parameter) -> tuple[str, bool]:
+    return parameter.name, not parameter.in_path
 
 
 def operations(resources: Sequence[Resource]) -> Iterator[Operation]:

@@ -1,12 +1,11 @@
 """OpenAPI 2: everything in one document."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pinnace import KUBERNETES_VERSION
 from pinnace.apiserver.openapi.parameters import Parameter
-from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Operation
+from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Operation, path_items
 from pinnace.apiserver.openapi.schemas import Names, converted, kind_tree
 
 _WRITTEN = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
@@ -17,14 +16,15 @@ _PHRASES = {200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized"}
 def document(schemas: Mapping[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
     """Return the document of all operations and all schemas."""
     names = Names(schemas)
-    paths: dict[str, dict[str, Any]] = defaultdict(dict)
-    for item in operations:
-        paths[item.path][item.method] = _operation(item, names)
-        paths[item.path].setdefault("parameters", [_query(one) for one in item.parameters if one.in_path])
+    paths: dict[str, dict[str, Any]] = {}
+    for item in path_items(operations):
+        paths[item.path] = {one.method: _operation(one, names) for one in item.operations}
+        if item.shared:
+            paths[item.path]["parameters"] = [_parameter(one) for one in item.shared]
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
-        "paths": {path: paths[path] for path in sorted(paths)},
+        "paths": paths,
         "definitions": {name: converted(name, schema, _reference, wrap=False) for name, schema in schemas.items()},
         "securityDefinitions": {
             "BearerToken": {
@@ -42,14 +42,14 @@ def _reference(name: str) -> str:
     return f"#/definitions/{name}"
 
 
-def _query(item: Parameter) -> dict[str, Any]:
+def _parameter(item: Parameter) -> dict[str, Any]:
     tree: dict[str, Any] = {"name": item.name, "in": "path" if item.in_path else "query", "type": item.type}
     tree |= {"description": item.description, "uniqueItems": True}
     return {**tree, "required": True} if item.in_path else tree
 
 
 def _operation(item: Operation, names: Names) -> dict[str, Any]:
-    parameters = [_query(one) for one in item.parameters if not one.in_path]
+    parameters = [_parameter(one) for one in item.parameters]
     if item.body is not None:
         body: dict[str, Any] = {"name": "body", "in": "body", "schema": {"$ref": _reference(names.of(item.body) or "")}}
         parameters.insert(0, {**body, "required": True} if item.body_required else body)
@@ -63,12 +63,13 @@ def _operation(item: Operation, names: Names) -> dict[str, Any]:
         "consumes": list(PATCH_TYPES) if item.method == "patch" and item.body is not None else ["*/*"],
         "description": item.description,
         "operationId": item.id,
-        "parameters": parameters,
         "produces": produces,
         "responses": {**responses, "401": {"description": _PHRASES[401]}},
         "schemes": ["https"],
         "tags": [item.tag],
     }
+    if parameters:
+        tree["parameters"] = parameters
     if item.action:
         tree["x-kubernetes-action"] = item.action
     if item.kind is not None:

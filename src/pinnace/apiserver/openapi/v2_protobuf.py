@@ -26,7 +26,7 @@ def _path_item(item: Mapping[str, Any]) -> bytes:
     body = b"".join(
         message(number, _operation_message(item[name])) for name, number in _METHODS.items() if name in item
     )
-    return body + b"".join(message(9, _parameter(parameter)) for parameter in item["parameters"])
+    return body + b"".join(message(9, _parameter(parameter)) for parameter in item.get("parameters", ()))
 
 
 def _operation_message(tree: Mapping[str, Any]) -> bytes:
@@ -34,7 +34,7 @@ def _operation_message(tree: Mapping[str, Any]) -> bytes:
     out += text(3, tree["description"]) + text(5, tree["operationId"])
     out += b"".join(text(6, media) for media in tree["produces"])
     out += b"".join(text(7, media) for media in tree["consumes"])
-    out += b"".join(message(8, _parameter(parameter)) for parameter in tree["parameters"])
+    out += b"".join(message(8, _parameter(parameter)) for parameter in tree.get("parameters", ()))
     out += message(9, b"".join(_response(code, answer) for code, answer in tree["responses"].items()))
     out += b"".join(text(10, scheme) for scheme in tree["schemes"])
     return out + extensions(13, tree)

@@ -1,12 +1,11 @@
 """OpenAPI 3: operations of one part of the API, and every schema that they lead to."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pinnace import KUBERNETES_VERSION
 from pinnace.apiserver.openapi.parameters import Parameter
-from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Kind, Operation
+from pinnace.apiserver.openapi.paths import PATCH_TYPES, TEXT, Kind, Operation, path_items
 from pinnace.apiserver.openapi.schemas import Names, closure, converted, kind_tree
 
 _WRITTEN = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
@@ -17,16 +16,17 @@ _PHRASES = {200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized"}
 def document(schemas: Mapping[str, Any], operations: Iterable[Operation], kinds: Iterable[Kind]) -> dict[str, Any]:
     """Return the document of these operations, with the schemas of `kinds` and of all that is referred to."""
     names = Names(schemas)
-    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    paths: dict[str, dict[str, Any]] = {}
     roots = {name for kind in kinds if (name := names.of(kind))}
-    for item in operations:
-        paths[item.path][item.method] = _operation(item, names)
-        paths[item.path].setdefault("parameters", [_parameter(one) for one in item.parameters if one.in_path])
-        roots |= {name for what in (item.body, item.answer) if (name := names.of(what))}
+    for item in path_items(operations):
+        paths[item.path] = {one.method: _operation(one, names) for one in item.operations}
+        if item.shared:
+            paths[item.path]["parameters"] = [_parameter(one) for one in item.shared]
+        roots |= {name for one in item.operations for what in (one.body, one.answer) if (name := names.of(what))}
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
-        "paths": {path: paths[path] for path in sorted(paths)},
+        "paths": paths,
         "components": {
             "schemas": {name: converted(name, schemas[name], reference, wrap=True) for name in closure(schemas, roots)},
             "securitySchemes": {
@@ -59,9 +59,8 @@ def _parameter(item: Parameter) -> dict[str, Any]:
 
 def _operation(item: Operation, names: Names) -> dict[str, Any]:
     tree: dict[str, Any] = {"tags": [item.tag], "description": item.description, "operationId": item.id}
-    query = [_parameter(one) for one in item.parameters if not one.in_path]
-    if query:
-        tree["parameters"] = query
+    if item.parameters:
+        tree["parameters"] = [_parameter(one) for one in item.parameters]
     if item.body is not None:
         media = PATCH_TYPES if item.method == "patch" else ("*/*",)
         schema = {"$ref": reference(names.of(item.body) or "")}

@@ -32,7 +32,7 @@ def _named(field: int, trees: _Tree, of: Callable[[Any], bytes]) -> bytes:
 
 def _path_item(tree: _Tree) -> bytes:
     methods = (message(number, _operation(tree[name])) for name, number in _METHODS.items() if name in tree)
-    return b"".join((*methods, *(message(13, _parameter(one)) for one in tree["parameters"])))
+    return b"".join((*methods, *(message(13, _parameter(one)) for one in tree.get("parameters", ()))))
 
 
 def _operation(tree: _Tree) -> bytes:
