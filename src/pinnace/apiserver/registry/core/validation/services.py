@@ -16,6 +16,7 @@ from pinnace.apiserver.registry.core.service_fields import (
     needs_health_check_port,
 )
 from pinnace.apiserver.registry.core.validation.handlers import port_errors
+from pinnace.apiserver.registry.core.validation.service_addresses import address_errors, address_update_errors
 from pinnace.apiserver.registry.metadata import label_errors
 from pinnace.machinery import names
 from pinnace.machinery.addresses import cidr, ip_address, parse, special_address_errors
@@ -34,12 +35,9 @@ Errors = Iterator[FieldError]
 _SPEC = Path("spec")
 _TYPES = (CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT)
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
-_FAMILIES = ("IPv4", "IPv6")
-_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _TRAFFIC = ("Cluster", "Local")
 _DAY_SECONDS = 86400
-_IMMUTABLE = "may not change once set"
 
 
 def service_errors(service: Service) -> Errors:
@@ -54,7 +52,7 @@ def service_errors(service: Service) -> Errors:
         yield from _port_errors(port, _SPEC.child("ports").index(index), taken, several=len(spec.ports) > 1)
     yield from label_errors(spec.selector, _SPEC.child("selector"))
     yield from _affinity_errors(spec)
-    yield from _address_errors(spec)
+    yield from address_errors(spec)
     for index, address in enumerate(spec.external_ips):
         at = _SPEC.child("externalIPs").index(index)
         wrong = ip_address(address)
@@ -132,37 +130,6 @@ def _affinity_errors(spec: ServiceSpec) -> Errors:
             yield invalid(where, client.timeout_seconds, f"must be greater than 0 and less than {_DAY_SECONDS}")
     elif spec.session_affinity == "None" and spec.session_affinity_config is not None:
         yield forbidden(config, "must not be set when session affinity is None")
-
-
-def _address_errors(spec: ServiceSpec) -> Errors:
-    if spec.type == EXTERNAL_NAME:
-        return
-    families, addresses = _SPEC.child("ipFamilies"), _SPEC.child("clusterIPs")
-    found: set[str] = set()
-    for index, family in enumerate(spec.ip_families):
-        if family not in _FAMILIES:
-            yield not_supported(families.index(index), family, _FAMILIES)
-        if family in found:
-            yield duplicate(families.index(index), family)
-        found.add(family)
-    if spec.ip_family_policy is not None and spec.ip_family_policy not in _POLICIES:
-        yield not_supported(_SPEC.child("ipFamilyPolicy"), spec.ip_family_policy, _POLICIES)
-    if spec.cluster_ip and not spec.cluster_ips:
-        yield required(addresses)
-    if spec.cluster_ips and spec.cluster_ip != spec.cluster_ips[0]:
-        if not spec.cluster_ip:
-            yield required(_SPEC.child("clusterIP"), "must match `clusterIPs[0]`")
-        else:
-            yield invalid(addresses, spec.cluster_ips, "first value must match `clusterIP`")
-    if len(spec.cluster_ips) > 2:
-        yield invalid(addresses, spec.cluster_ips, "may only hold up to 2 values")
-    for index, address in enumerate(spec.cluster_ips):
-        if address == HEADLESS:
-            if len(spec.cluster_ips) > 1:
-                text = "'None' must be the first and only value"
-                yield invalid(addresses.index(index), address, text)
-            continue
-        yield from (invalid(addresses.index(index), address, text) for text in ip_address(address))
 
 
 def _port_pairs(spec: ServiceSpec) -> Errors:
@@ -248,12 +215,7 @@ def _policy_errors(spec: ServiceSpec) -> Errors:
 def service_update_errors(new: Service, old: Service) -> Errors:
     """Check what changed: addresses stay, except on the way to or from a name outside the cluster."""
     after, before = new.spec, old.spec
-    if EXTERNAL_NAME not in {after.type, before.type} and before.cluster_ips:
-        for index, address in enumerate(before.cluster_ips[:1]):
-            if index >= len(after.cluster_ips) or after.cluster_ips[index] != address:
-                yield invalid(_SPEC.child("clusterIPs").index(index), after.cluster_ips, _IMMUTABLE)
-        if before.ip_families and after.ip_families and before.ip_families[0] != after.ip_families[0]:
-            yield invalid(_SPEC.child("ipFamilies").index(0), after.ip_families, _IMMUTABLE)
+    yield from address_update_errors(after, before)
     if before.type == LOAD_BALANCER == after.type and before.load_balancer_class != after.load_balancer_class:
         yield invalid(_SPEC.child("loadBalancerClass"), after.load_balancer_class, "may not change once set")
 
