@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from pinnace.cli.process import ServerFailed, start
+from pinnace.cli.process import ServerFailed, runs, start
 from pinnace.cluster.containerd_config import missing_for_containers
 from pinnace.cluster.further_nodes import FurtherNode, FurtherNodes
 from pinnace.cluster.paths import ClusterPaths
-from pinnace.cluster.server_state import ClusterError, ServerState, is_locked, running_state
+from pinnace.cluster.server_state import ClusterError, ServerState, running_state
 from pinnace.component.http import HttpError
 from pinnace.machinery.errors import ApiError
 from pinnace.machinery.names import dns_subdomain
@@ -78,9 +78,7 @@ def start_missing(paths: ClusterPaths, wanted: int) -> list[ServerState]:
     further = FurtherNodes(paths)
     while len(further.all()) + 1 < wanted:
         further.new()
-    return start_nodes(
-        paths, [node for node in further.all() if not node.stopped.exists() and not is_locked(node.paths)]
-    )
+    return start_nodes(paths, [node for node in further.all() if not node.stopped.exists() and not runs(node.paths)])
 
 
 def add_node(paths: ClusterPaths, name: str) -> str:
@@ -113,5 +111,5 @@ def start_node(paths: ClusterPaths, name: str) -> None:
         Failed: there is none, or it does not start.
     """
     node = FurtherNodes(paths).found(name)
-    if not is_locked(node.paths):
+    if not runs(node.paths):
         start_nodes(paths, [node])

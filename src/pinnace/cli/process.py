@@ -13,7 +13,15 @@ from typing import TypeVar
 
 from pinnace.cli.server_log import ServerLog
 from pinnace.cluster.paths import ClusterPaths
-from pinnace.cluster.server_state import ServerState, answers, is_locked, locked, running_state, server_process
+from pinnace.cluster.server_state import (
+    ServerState,
+    answers,
+    has_living_holder,
+    is_locked,
+    locked,
+    running_state,
+    server_process,
+)
 
 T = TypeVar("T")
 
@@ -101,6 +109,17 @@ def start(
         return state
 
 
+def runs(paths: ClusterPaths) -> bool:
+    """Tell whether a server or an agent runs; the end of one that was killed this moment is waited for.
+
+    Raises:
+        ServerFailed: somebody holds the folder and is neither.
+    """
+    if _wait(lambda: not is_locked(paths) or has_living_holder(paths), STOP_LIMIT_SECONDS):
+        return is_locked(paths)
+    raise ServerFailed(_held_by_another(paths))
+
+
 def stop(paths: ClusterPaths) -> bool:
     """Stop the server of a cluster and wait until it has ended; tell whether one ran.
 
@@ -114,7 +133,11 @@ def stop(paths: ClusterPaths) -> bool:
             _end(pid)
         if _wait(lambda: not is_locked(paths), STOP_LIMIT_SECONDS):
             return True
-    raise ServerFailed(f"{paths.lock} is held by a process that is no server: find it with `fuser {paths.lock}`")
+    raise ServerFailed(_held_by_another(paths))
+
+
+def _held_by_another(paths: ClusterPaths) -> str:
+    return f"{paths.lock} is held by a process that is no server: find it with `fuser {paths.lock}`"
 
 
 def _end(pid: int) -> None:

@@ -9,8 +9,10 @@ a server also asks it something (`answers`).
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +20,9 @@ from msgspec import Struct
 
 from pinnace.cluster.paths import ClusterPaths
 
+# States of a process that has ended, and the bit of a signal that ends it in its set of those to come (proc_pid_status(5)).
+_ENDED = frozenset("ZX")
+_KILLED = 1 << (signal.SIGKILL - 1)
 # Seconds that a server on this machine has to say that it lives.
 ANSWER_LIMIT_SECONDS = 3.0
 
@@ -81,6 +86,16 @@ def server_process(paths: ClusterPaths) -> int | None:
         return pid if _has_open(pid, paths.lock.stat()) else None
     except (OSError, ValueError):
         return None
+
+
+def has_living_holder(paths: ClusterPaths) -> bool:
+    """Tell whether the process that signed the lock last goes on living: it is there, and not on its way out of a kill."""
+    try:
+        status = Path(f"/proc/{int(paths.lock.read_text())}/status").read_text()
+    except (OSError, ValueError):
+        return False
+    said = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    return said["State"][:1] not in _ENDED and not int(said["ShdPnd"], 16) & _KILLED
 
 
 def _has_open(pid: int, wanted: os.stat_result) -> bool:

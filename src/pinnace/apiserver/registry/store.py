@@ -387,6 +387,8 @@ class Registry(Generic[T]):
 
     def _check_version(self, name: str, version: str, entry: Entry[T]) -> None:
         """Compare the version the client meant, if any, with the stored one."""
+        if version == str(entry.revision):
+            return
         if version in {"", "0"}:
             if self.strategy.allow_unconditional_update:
                 return
