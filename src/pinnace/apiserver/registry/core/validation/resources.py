@@ -3,7 +3,9 @@
 Upstream: pkg/apis/core/validation `ValidateResourceRequirements`, `validatePodResources`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
 
 from pinnace.api import core_v1 as v1
 from pinnace.apiserver.registry.core import pod_resources
@@ -12,25 +14,41 @@ from pinnace.machinery.field import FieldError, Path, duplicate, forbidden, inva
 
 Errors = Iterator[FieldError]
 
-STANDARD = frozenset({"cpu", "memory", "ephemeral-storage", "storage"})
 CONTAINER = frozenset({"cpu", "memory", "ephemeral-storage"})
+# What needs no domain before its name: what containers, claims and quotas count.
+_STANDARD = (
+    CONTAINER
+    | {f"{side}.{name}" for side in ("limits", "requests") for name in CONTAINER}
+    | {
+        "configmaps",
+        "persistentvolumeclaims",
+        "pods",
+        "replicationcontrollers",
+        "requests.storage",
+        "resourcequotas",
+        "secrets",
+        "services",
+        "services.loadbalancers",
+        "services.nodeports",
+        "storage",
+    }
+)
+_QUOTA_HUGE_PAGES = (pod_resources.HUGE_PAGES, f"requests.{pod_resources.HUGE_PAGES}")
 _INTEGER = "must be an integer"
+_KNOWN_CLAIMS = "must be one of the names in pod.spec.resourceClaims"
 
 
 def name_errors(name: str, path: Path) -> Errors:
     """Check a resource's name: a standard one, or `domain/name`."""
     found = names.qualified_name(name)
     yield from (invalid(path, name, text) for text in found)
-    if not found and "/" not in name and name not in STANDARD and not name.startswith(pod_resources.HUGE_PAGES):
+    if not found and "/" not in name and name not in _STANDARD and not name.startswith(_QUOTA_HUGE_PAGES):
         yield invalid(path, name, "must be a standard resource type or fully qualified")
 
 
 def container_name_errors(name: str, path: Path) -> Errors:
     """Check the name of a resource that a container may ask for."""
-    found = list(name_errors(name, path))
-    yield from found
-    if found:
-        return
+    yield from name_errors(name, path)
     if "/" not in name:
         if name not in CONTAINER and not name.startswith(pod_resources.HUGE_PAGES):
             yield invalid(path, name, "must be a standard resource for containers")
@@ -59,39 +77,53 @@ def quantity_errors(name: str, text: str, path: Path) -> Errors:
         yield invalid(path, str(amount), _INTEGER)
 
 
-def _list_errors(amounts: Mapping[str, str], path: Path) -> Errors:
-    for name in sorted(amounts):
-        yield from container_name_errors(name, path.key(name))
-        yield from quantity_errors(name, amounts[name], path.key(name))
+def _amount_errors(name: str, text: str, path: Path) -> Errors:
+    yield from container_name_errors(name, path)
+    yield from quantity_errors(name, text, path)
+
+
+def _page_errors(name: str, text: str, path: Path) -> Errors:
+    """Huge pages are asked for in whole pages of a size that there can be."""
+    if not name.startswith(pod_resources.HUGE_PAGES):
+        return
+    try:
+        page = quantity.parse(name.removeprefix(pod_resources.HUGE_PAGES)).nanos
+    except ValueError:
+        page = 0
+    amount = quantity.parse(text)
+    if page <= 0 or amount.nanos % page:
+        yield invalid(path, str(amount), f"{amount} is not positive integer multiple of {name}")
 
 
 def requirement_errors(resources: v1.ResourceRequirements, path: Path, claims: Sequence[str] = ()) -> Errors:
     """Check a container's requests, limits and claims."""
     limits, requests = path.child("limits"), path.child("requests")
-    yield from _list_errors(resources.limits, limits)
-    for name in sorted(resources.requests):
-        yield from container_name_errors(name, requests.key(name))
-        yield from quantity_errors(name, resources.requests[name], requests.key(name))
-        yield from _above_limit(name, resources, requests)
+    for name, text in sorted(resources.limits.items()):
+        yield from _amount_errors(name, text, limits.key(name))
+        yield from _page_errors(name, text, limits.key(name))
+    for name, text in sorted(resources.requests.items()):
+        yield from _amount_errors(name, text, requests.key(name))
+        yield from _limit_errors(name, resources, path)
+        yield from _page_errors(name, text, requests.key(name))
     asks = set(resources.requests) | set(resources.limits)
-    huge = sorted(name for name in asks if name.startswith(pod_resources.HUGE_PAGES))
-    if huge and not asks & {"cpu", "memory"}:
+    if any(name.startswith(pod_resources.HUGE_PAGES) for name in asks) and not asks & {"cpu", "memory"}:
         yield forbidden(path, "HugePages require cpu or memory")
     yield from _claim_errors(resources.claims, path.child("claims"), claims)
 
 
-def _above_limit(name: str, resources: v1.ResourceRequirements, path: Path) -> Errors:
-    limit = resources.limits.get(name)
-    request = quantity.parse(resources.requests[name])
-    if limit is not None:
-        bound = quantity.parse(limit)
-        if name.startswith(pod_resources.HUGE_PAGES) or not is_native(name):
-            if request.nanos != bound.nanos:
-                yield invalid(path, str(request), f"must be equal to {name} limit of {bound}")
-        elif bound < request:
-            yield invalid(path, str(request), f"must be less than or equal to {name} limit of {bound}")
-    elif not is_native(name) or name.startswith(pod_resources.HUGE_PAGES):
-        yield required(path.child("limits"), "Limit must be set for non overcommitable resources")
+def _limit_errors(name: str, resources: v1.ResourceRequirements, path: Path) -> Errors:
+    """Check a request against its limit, which it must equal where more cannot be promised than there is."""
+    is_exact = name.startswith(pod_resources.HUGE_PAGES) or not is_native(name)
+    limit, request = resources.limits.get(name), quantity.parse(resources.requests[name])
+    if limit is None:
+        if is_exact:
+            yield required(path.child("limits"), "Limit must be set for non overcommitable resources")
+        return
+    bound = quantity.parse(limit)
+    if is_exact and request.nanos != bound.nanos:
+        yield invalid(path.child("requests"), str(request), f"must be equal to {name} limit of {bound}")
+    elif bound < request:
+        yield invalid(path.child("requests"), str(request), f"must be less than or equal to {name} limit of {bound}")
 
 
 def _claim_errors(claims: Sequence[v1.ResourceClaim], path: Path, known: Sequence[str]) -> Errors:
@@ -106,7 +138,11 @@ def _claim_errors(claims: Sequence[v1.ResourceClaim], path: Path, known: Sequenc
             yield duplicate(at, claim.name if not claim.request else f"{claim.name}/{claim.request}")
         taken.add(key)
         if claim.name not in known:
-            yield not_found(at, claim.name)
+            yield replace(not_found(at, claim.name), detail=f"{_KNOWN_CLAIMS}{_listed(known)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f": {', '.join(sorted(names))}" if names else " which is empty"
 
 
 def pod_level_errors(spec: v1.PodSpec, path: Path) -> Errors:
@@ -124,7 +160,7 @@ def pod_level_errors(spec: v1.PodSpec, path: Path) -> Errors:
                 continue
             yield from quantity_errors(name, amounts[name], at)
             if wire == "requests":
-                yield from _above_limit(name, resources, path.child(wire))
+                yield from _limit_errors(name, resources, path)
     together = pod_resources.totals(spec, "requests")
     for name, amount in sorted(together.items()):
         own = resources.requests.get(name)
