@@ -13,6 +13,7 @@ from pinnace.api import core_v1
 from pinnace.api.pod_resources import pod_requests, scoring_requests
 from pinnace.machinery.meta import key as key_of
 from pinnace.scheduler.nodes import Demand, NodeTable, host_ports
+from pinnace.scheduler.standing import standing_of
 
 
 class _Placed(Struct, frozen=True):
@@ -61,5 +62,5 @@ class SchedulerCache:
 
 
 def demand_of(pod: core_v1.Pod) -> Demand:
-    """Return what a pod takes from its node."""
-    return Demand(pod_requests(pod), scoring_requests(pod), host_ports(pod))
+    """Return what a pod takes from its node, and what others look at in it."""
+    return Demand(pod_requests(pod), scoring_requests(pod), host_ports(pod), standing_of(pod))

@@ -67,6 +67,9 @@ class ClusterEvent(Enum):
     NODE_ALLOCATABLE_CHANGED = "node allocatable changed"
     NODE_LABELS_CHANGED = "node labels changed"
     NODE_TAINTS_CHANGED = "node taints changed"
+    NODE_DELETED = "node deleted"
+    POD_ADDED = "assigned pod added"
+    POD_LABELS_CHANGED = "assigned pod's labels changed, or it is leaving"
     POD_DELETED = "assigned pod deleted"
     POD_CHANGED = "the pod itself changed"
 
@@ -74,7 +77,7 @@ class ClusterEvent(Enum):
 class CycleState(Struct):
     """What plug-ins leave for their later calls within one cycle, each under its own name."""
 
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[Any, Any] = field(default_factory=dict)
 
 
 class Plugin(Protocol):

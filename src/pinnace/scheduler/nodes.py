@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from pinnace.api import core_v1
 from pinnace.api.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Amounts, amounts
+from pinnace.scheduler.standing import Counts, PodKinds, Standing
 
 FIRST_ROWS = 64
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - the wire's word for every address of the node
@@ -34,11 +35,12 @@ class Taint(Struct, frozen=True):
 
 
 class Demand(Struct, frozen=True):
-    """What one pod takes from its node."""
+    """What one pod takes from its node, and what other pods look at in it."""
 
     requests: Amounts
     scoring: Amounts
     ports: frozenset[HostPort]
+    standing: Standing
 
 
 class NodeTable:
@@ -46,6 +48,7 @@ class NodeTable:
 
     def __init__(self) -> None:
         self.size = FIRST_ROWS
+        self.pods = PodKinds()
         self.alive: npt.NDArray[np.bool_] = np.zeros(self.size, dtype=np.bool_)
         self.unschedulable: npt.NDArray[np.bool_] = np.zeros(self.size, dtype=np.bool_)
         self._names: list[str] = [""] * self.size
@@ -60,6 +63,7 @@ class NodeTable:
         self._label_values: dict[str, dict[str, int]] = {}
         self._taints: dict[Taint, npt.NDArray[np.bool_]] = {}
         self._ports: dict[tuple[str, int], dict[int, list[str]]] = {}
+        self._images: dict[str, npt.NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -107,6 +111,39 @@ class NodeTable:
         verdicts[len(values)] = accept(None)  # index -1: the rows without the label
         return verdicts[codes]
 
+    def has_label(self, key: str) -> npt.NDArray[np.bool_]:
+        """Return the rows that carry a label, whatever its value."""
+        present: npt.NDArray[np.bool_] = self._label_column(key) != ABSENT
+        return present
+
+    def domains(self, key: str, where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """Return the codes of the values that a label has on these rows, each once."""
+        codes = self._label_column(key)
+        return np.unique(codes[where & (codes != ABSENT)])
+
+    def domain_totals(self, key: str, counts: Counts, where: npt.NDArray[np.bool_]) -> Counts:
+        """Return the sum of the counts of these rows for each value of a label, by its code."""
+        codes = self._label_column(key)
+        counted = where & (codes != ABSENT)
+        totals = np.zeros(len(self._label_values[key]), dtype=np.int64)
+        np.add.at(totals, codes[counted], counts[counted])
+        return totals
+
+    def in_domain(self, key: str, counts: Counts, where: npt.NDArray[np.bool_]) -> Counts:
+        """Return for each row the sum of the counts of those rows that have its value of a label; 0 for a row without one."""
+        totals = np.append(self.domain_totals(key, counts, where), 0)  # index -1: the rows without the label
+        found: Counts = totals[self._label_column(key)]
+        return found
+
+    def image_sizes(self, name: str) -> npt.NDArray[np.int64]:
+        """Return the bytes of an image on each row that has it, 0 elsewhere."""
+        sizes = self._images.get(name)
+        if sizes is None:
+            sizes = self._images[name] = np.zeros(self.size, dtype=np.int64)
+            for row, node in self.present():
+                sizes[row] = _image_size(node, name)
+        return sizes
+
     def port_conflicts(self, wanted: frozenset[HostPort]) -> npt.NDArray[np.bool_]:
         """Return the rows where one of these host ports is taken; 0.0.0.0 clashes with every address."""
         mask = np.zeros(self.size, dtype=np.bool_)
@@ -130,6 +167,8 @@ class NodeTable:
             self._column(self._allocatable, resource)[row] = given.get(resource, 0)
         for key in self._labels:
             self._set_label(row, key, node.metadata.labels.get(key))
+        for image, sizes in self._images.items():
+            sizes[row] = _image_size(node, image)
         self._set_taints(row, {Taint(taint.key, taint.value, taint.effect) for taint in node.spec.taints})
 
     def remove_node(self, name: str) -> None:
@@ -149,6 +188,7 @@ class NodeTable:
         if row is None:
             row = self._new_row(node_name)
         self._change(row, demand, 1)
+        self.pods.add(row, demand.standing)
         for address, protocol, port in demand.ports:
             self._ports.setdefault((protocol, port), {}).setdefault(row, []).append(address)
 
@@ -156,6 +196,7 @@ class NodeTable:
         """Take back what `add_pod` counted."""
         row = self._rows[node_name]
         self._change(row, demand, -1)
+        self.pods.remove(row, demand.standing)
         for address, protocol, port in demand.ports:
             rows = self._ports[protocol, port]
             rows[row].remove(address)
@@ -187,6 +228,8 @@ class NodeTable:
                 column[row] = 0
         for labels in self._labels.values():
             labels[row] = ABSENT
+        for sizes in self._images.values():
+            sizes[row] = 0
         self._free.append(row)
 
     def _grow(self) -> None:
@@ -197,7 +240,7 @@ class NodeTable:
         self.unschedulable = _extended(self.unschedulable, more, fill=False)
         self._names.extend([""] * more)
         self._nodes.extend([None] * more)
-        for columns in (self._allocatable, self._requested, self._scoring):
+        for columns in (self._allocatable, self._requested, self._scoring, self._images):
             columns.update({name: _extended(column, more, fill=0) for name, column in columns.items()})
         self._labels.update({key: _extended(codes, more, fill=ABSENT) for key, codes in self._labels.items()})
         self._taints.update({taint: _extended(rows, more, fill=False) for taint, rows in self._taints.items()})
@@ -235,6 +278,10 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 def _extended(column: npt.NDArray[_Scalar], more: int, *, fill: object) -> npt.NDArray[_Scalar]:
     return np.concatenate([column, np.full(more, fill, dtype=column.dtype)])
+
+
+def _image_size(node: core_v1.Node, name: str) -> int:
+    return next((image.size_bytes for image in node.status.images if name in (image.names or ())), 0)
 
 
 def host_ports(pod: core_v1.Pod) -> frozenset[HostPort]:

@@ -15,12 +15,15 @@ from pinnace.scheduler.framework import (
     ScorePlugin,
 )
 from pinnace.scheduler.plugins.default_binder import DefaultBinder
+from pinnace.scheduler.plugins.image_locality import ImageLocality
+from pinnace.scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from pinnace.scheduler.plugins.node_affinity import NodeAffinity
 from pinnace.scheduler.plugins.node_name import NodeName
 from pinnace.scheduler.plugins.node_ports import NodePorts
 from pinnace.scheduler.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
 from pinnace.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from pinnace.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from pinnace.scheduler.plugins.pod_topology_spread import PodTopologySpread
 from pinnace.scheduler.plugins.scheduling_gates import SchedulingGates
 from pinnace.scheduler.plugins.taint_toleration import TaintToleration
 
@@ -44,12 +47,13 @@ def default_profile(client: Client) -> Profile:
     """Return the profile of pods that name no scheduler."""
     unschedulable, name, taints = NodeUnschedulable(), NodeName(), TaintToleration()
     affinity, ports, fit = NodeAffinity(), NodePorts(), NodeResourcesFit()
-    balanced = NodeResourcesBalancedAllocation()
+    balanced, images = NodeResourcesBalancedAllocation(), ImageLocality()
+    spread, others = PodTopologySpread(), InterPodAffinity()
     return Profile(
         bind=DefaultBinder(client),
         pre_enqueue=(SchedulingGates(),),
-        pre_filter=(affinity, ports, fit),
-        filter=(unschedulable, name, taints, affinity, ports, fit),
-        pre_score=(affinity, balanced),
-        score=((taints, 3), (affinity, 2), (fit, 1), (balanced, 1)),
+        pre_filter=(affinity, ports, fit, spread, others),
+        filter=(unschedulable, name, taints, affinity, ports, fit, spread, others),
+        pre_score=(affinity, spread, others, balanced),
+        score=((taints, 3), (affinity, 2), (fit, 1), (spread, 2), (others, 2), (balanced, 1), (images, 1)),
     )

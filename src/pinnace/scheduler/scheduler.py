@@ -23,6 +23,7 @@ from pinnace.scheduler.framework import ClusterEvent
 from pinnace.scheduler.queue import QueuedPod, SchedulingQueue
 from pinnace.scheduler.registry import Profile
 from pinnace.scheduler.schedule_one import Placement, Unschedulable, schedule
+from pinnace.scheduler.standing import standing_of
 
 # Bindings under way at once, and cycles between two breaths for everyone else on the event loop.
 BINDINGS_AT_ONCE, CYCLES_AT_ONCE = 64, 16
@@ -51,6 +52,10 @@ class Scheduler:
         self._slots = asyncio.Semaphore(BINDINGS_AT_ONCE)
         self._pods = informers.informer(core_v1.Pod)
         self._nodes = informers.informer(core_v1.Node)
+        self._namespaces = informers.informer(core_v1.Namespace)
+        self._namespaces.add_handler(
+            self._namespace_seen, lambda _, new: self._namespace_seen(new), self._namespace_gone
+        )
         self._nodes.add_handler(self._node_added, self._node_updated, self._node_deleted)
         self._pods.add_handler(self._pod_added, self._pod_updated, self._pod_deleted)
 
@@ -58,6 +63,7 @@ class Scheduler:
         """Schedule for ever."""
         await self._nodes.wait_synced()
         await self._pods.wait_synced()
+        await self._namespaces.wait_synced()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._queue.run(), name="scheduling queue")
             group.create_task(self._recorder.run(), name="scheduler events")
@@ -160,6 +166,7 @@ class Scheduler:
     def _pod_added(self, pod: core_v1.Pod) -> None:
         if pod.spec.node_name:
             self._cache.set_pod(pod)
+            self._queue.move(frozenset({ClusterEvent.POD_ADDED}))
         elif self._is_ours(pod):
             self._queue.add(pod)
 
@@ -171,6 +178,10 @@ class Scheduler:
             self._cache.set_pod(new)
             if finished:
                 self._queue.move(frozenset({ClusterEvent.POD_DELETED}))
+            elif not old.spec.node_name:
+                self._queue.move(frozenset({ClusterEvent.POD_ADDED}))
+            elif standing_of(old) != standing_of(new):
+                self._queue.move(frozenset({ClusterEvent.POD_LABELS_CHANGED}))
         elif self._is_ours(new):
             if new.metadata.deletion_timestamp is not None:
                 self._queue.remove(key)
@@ -197,9 +208,17 @@ class Scheduler:
             events.add(ClusterEvent.NODE_LABELS_CHANGED)
         if old.spec.taints != new.spec.taints or old.spec.unschedulable != new.spec.unschedulable:
             events.add(ClusterEvent.NODE_TAINTS_CHANGED)
-        if events:
+        if events or old.status.images != new.status.images:
             self._cache.nodes.set_node(new)
+        if events:
             self._queue.move(frozenset(events))
 
     def _node_deleted(self, node: core_v1.Node) -> None:
         self._cache.nodes.remove_node(node.metadata.name)
+        self._queue.move(frozenset({ClusterEvent.NODE_DELETED}))
+
+    def _namespace_seen(self, namespace: core_v1.Namespace) -> None:
+        self._cache.nodes.pods.set_namespace(namespace.metadata.name, namespace.metadata.labels)
+
+    def _namespace_gone(self, namespace: core_v1.Namespace) -> None:
+        self._cache.nodes.pods.set_namespace(namespace.metadata.name, None)

@@ -39,12 +39,7 @@ class NodeAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugin):
         return SUCCESS if pod.spec.node_selector or _required(pod) is not None else SKIP
 
     def filter(self, state: CycleState, pod: core_v1.Pod, nodes: NodeTable) -> Iterable[Rejection]:  # noqa: ARG002
-        matched = np.ones(nodes.size, dtype=np.bool_)
-        for key, value in pod.spec.node_selector.items():
-            matched &= nodes.label_mask(key, partial(eq, value))
-        required = _required(pod)
-        if required is not None:
-            matched &= _any_term(required.node_selector_terms, nodes)
+        matched = accepted_nodes(pod, nodes)
         if not matched.all():
             yield Rejection(
                 ~matched, "node(s) didn't match Pod's node affinity/selector", Code.UNSCHEDULABLE_AND_UNRESOLVABLE
@@ -58,6 +53,17 @@ class NodeAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugin):
         for term in _preferred(pod):
             total += term.weight * _term(term.preference, nodes)
         return normalise(total, feasible)
+
+
+def accepted_nodes(pod: core_v1.Pod, nodes: NodeTable) -> Mask:
+    """Return the rows that a pod's nodeSelector and required terms take."""
+    matched = np.ones(nodes.size, dtype=np.bool_)
+    for key, value in pod.spec.node_selector.items():
+        matched &= nodes.label_mask(key, partial(eq, value))
+    required = _required(pod)
+    if required is not None:
+        matched &= _any_term(required.node_selector_terms, nodes)
+    return matched
 
 
 def _required(pod: core_v1.Pod) -> core_v1.NodeSelector | None:

@@ -27,10 +27,7 @@ class TaintToleration(FilterPlugin, ScorePlugin):
     events = frozenset({ClusterEvent.NODE_ADDED, ClusterEvent.NODE_TAINTS_CHANGED, ClusterEvent.POD_CHANGED})
 
     def filter(self, state: CycleState, pod: core_v1.Pod, nodes: NodeTable) -> Iterable[Rejection]:  # noqa: ARG002
-        refused = np.zeros(nodes.size, dtype=np.bool_)
-        for taint, rows in nodes.taints():
-            if taint.effect != "PreferNoSchedule" and not tolerates(pod.spec.tolerations, taint):
-                refused |= rows
+        refused = untolerated_nodes(pod, nodes)
         if refused.any():
             yield Rejection(refused, "node(s) had untolerated taint(s)", Code.UNSCHEDULABLE_AND_UNRESOLVABLE)
 
@@ -41,3 +38,12 @@ class TaintToleration(FilterPlugin, ScorePlugin):
             if taint.effect == "PreferNoSchedule" and not tolerates(soft, taint):
                 count += rows
         return normalise(count, feasible, reverse=True)
+
+
+def untolerated_nodes(pod: core_v1.Pod, nodes: NodeTable) -> Mask:
+    """Return the rows with a taint that keeps a pod off, and that it does not tolerate."""
+    refused = np.zeros(nodes.size, dtype=np.bool_)
+    for taint, rows in nodes.taints():
+        if taint.effect != "PreferNoSchedule" and not tolerates(pod.spec.tolerations, taint):
+            refused |= rows
+    return refused
