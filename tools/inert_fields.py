@@ -37,6 +37,7 @@ READERS = (
     "apiserver/hooks.py",
     "apiserver/registries.py",
     "apiserver/registry/core/config_map.py",
+    "apiserver/registry/core/pod_label_keys.py",
     "apiserver/registry/core/secret.py",
     "apiserver/registry/core/service_allocation.py",
 )
