@@ -16,8 +16,9 @@ from plot import Line, Panel, draw
 from report import Figure
 from servers import ROOT, cluster
 
-# Seconds for a cluster to become quiet after its nodes are Ready: their events are written when there is time, after ten milliseconds a node.
-_CALM_SECONDS, _CALM_SECONDS_EACH = 15.0, 0.01
+# Seconds for a cluster to become quiet after its nodes are Ready: their events are written when there is time, and of their TTL twenty of them
+# are told a second.
+_CALM_SECONDS, _CALM_SECONDS_EACH = 15.0, 0.05
 # Nodes → the most that they may take to register, in seconds; of one core, in percent; in MB; and to stop, in seconds.
 _GOALS: dict[int, tuple[float | None, float | None, float | None, float | None]] = {
     1000: (None, 30.0, 350.0, None),

@@ -43,7 +43,7 @@ STARTS_AT_ONCE, _START_LIMIT_SECONDS = 32, 5.0
 _BEAT_SECONDS = 0.1
 # Who writes the agents' events: so few, and for so small a share of their time, that the nodes' being there goes before what is told of it.
 # Of each, the events that may wait: together all that ten thousand nodes have to say when they come at once.
-_EVENT_WRITERS, _EVENTS_SHARE, _EVENTS_LIMIT = 2, 0.2, 25_000
+_EVENT_WRITERS, _EVENTS_SHARE, _EVENTS_LIMIT = 2, 0.5, 25_000
 # Seconds before an agent that failed is started anew.
 _RESTART_SECONDS = 10.0
 _WATCHER = UserInfo("system:kube-controller-manager", groups=("system:authenticated",))
