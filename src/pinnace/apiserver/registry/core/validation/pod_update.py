@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from pinnace.api import core_v1 as v1
 from pinnace.apiserver.registry.core import pod_resources
+from pinnace.apiserver.registry.core.validation import annotations
 from pinnace.apiserver.registry.go_struct import go_difference
 from pinnace.apiserver.registry.numbers import MAX_INT32
 from pinnace.machinery import names
@@ -21,6 +22,9 @@ from pinnace.machinery.field import FieldError, Path, forbidden, go_quoted, inva
 Errors = Iterator[FieldError]
 
 _SPEC = Path("spec")
+# What upstream reports at no field.
+_NOWHERE = Path("")
+_WINDOWS = "windows"
 _MUTABLE = (
     "`spec.containers[*].image`",
     "`spec.initContainers[*].image`",
@@ -191,51 +195,73 @@ def _restart_errors(new: v1.Pod, old: v1.Pod, path: Path) -> Errors:
 
 def ephemeral_update_errors(new: v1.Pod, old: v1.Pod) -> Errors:
     """Check an update of the containers for debugging, which may only be added."""
+    if annotations.MIRROR in old.metadata.annotations:
+        yield forbidden(_NOWHERE, "static pods do not support ephemeral containers")
+        return
     path = _SPEC.child("ephemeralContainers")
     now = {container.name: container for container in new.spec.ephemeral_containers}
-    gone = [container.name for container in old.spec.ephemeral_containers if container.name not in now]
-    changed = [
-        container.name
-        for container in old.spec.ephemeral_containers
-        if container.name in now and now[container.name] != container
-    ]
-    if gone:
-        listed = ", ".join(map(go_quoted, gone))
-        yield forbidden(path, f"existing ephemeral containers {listed} may not be removed\n")
-    if changed:
-        listed = ", ".join(map(go_quoted, changed))
-        yield forbidden(path, f"existing ephemeral containers {listed} may not be changed\n")
+    for container in old.spec.ephemeral_containers:
+        what = f"existing ephemeral containers {go_quoted(container.name)} may not be"
+        found = now.get(container.name)
+        if found is None:
+            yield forbidden(path, f"{what} removed\n")
+        elif found != container:
+            yield forbidden(path, f"{what} changed\n{go_difference(container, found)}")
 
 
 def resize_errors(new: v1.Pod, old: v1.Pod) -> Errors:
     """Check an update of what containers ask for while the pod runs."""
-    if pod_resources.qos_class(new.spec) != old.status.qos_class:
-        yield invalid(_SPEC, pod_resources.qos_class(new.spec), "Pod QOS Class may not change as a result of resizing")
-    if not _only_mutable_resources(new.spec, old.spec):
-        yield forbidden(_SPEC, "only cpu and memory resources are mutable")
+    if annotations.MIRROR in old.metadata.annotations:
+        yield forbidden(_NOWHERE, "static pods cannot be resized")
         return
-    for index, (after, before) in enumerate(zip(new.spec.containers, old.spec.containers, strict=True)):
-        for side in ("limits", "requests"):
-            lost = set(getattr(before.resources, side)) - set(getattr(after.resources, side))
-            if lost:
-                at = _SPEC.child("containers").index(index).child("resources").child(side)
-                yield forbidden(at, f"resource {side} cannot be removed")
+    if old.spec.os is not None and old.spec.os.name == _WINDOWS:
+        yield forbidden(_NOWHERE, "windows pods cannot be resized")
+        return
+    if pod_resources.qos_class(new.spec) != old.status.qos_class:
+        yield invalid(_SPEC, old.status.qos_class, "Pod QOS Class may not change as a result of resizing")
+    if not _is_on_resizing_node(old):
+        yield forbidden(_SPEC, "Pod running on node without support for resize")
+    inits = list(zip(new.spec.init_containers, old.spec.init_containers, strict=False))
+    containers = list(zip(new.spec.containers, old.spec.containers, strict=False))
+    for index, (after, before) in enumerate(inits):
+        if _is_sidecar(before):
+            yield from _removal_errors(after, before, _SPEC.child("initContainers").index(index))
+    for index, (after, before) in enumerate(containers):
+        yield from _removal_errors(after, before, _SPEC.child("containers").index(index))
+    for after, before in containers:
+        if _immutable_part(after.resources, before.resources) != _immutable_part(before.resources, before.resources):
+            yield forbidden(_SPEC, "only cpu and memory resources are mutable")
+    for after, before in inits:
+        if not _is_sidecar(before):
+            if after.resources != before.resources:
+                yield forbidden(_SPEC, "resources for non-sidecar init containers are immutable")
+        elif _immutable_part(after.resources, before.resources) != _immutable_part(before.resources, before.resources):
+            yield forbidden(_SPEC, "only cpu and memory resources for sidecar containers are mutable")
 
 
-def _only_mutable_resources(after: v1.PodSpec, before: v1.PodSpec) -> bool:
-    if len(after.containers) != len(before.containers):
-        return False
-    return all(
-        _immutable_part(new.resources) == _immutable_part(old.resources)
-        for new, old in zip(
-            (*after.containers, *after.init_containers), (*before.containers, *before.init_containers), strict=True
-        )
-    )
+def _is_on_resizing_node(pod: v1.Pod) -> bool:
+    """Tell whether a kubelet that resizes runs the pod: it says what running containers have. Where none runs, nobody can know."""
+    running = (status for status in pod.status.container_statuses if status.state.running is not None)
+    first = next(running, None)
+    return first is None or first.resources is not None
 
 
-def _immutable_part(resources: v1.ResourceRequirements) -> tuple[dict[str, str], dict[str, str], Any]:
-    return (
-        {name: text for name, text in resources.limits.items() if name not in pod_resources.POD_LEVEL},
-        {name: text for name, text in resources.requests.items() if name not in pod_resources.POD_LEVEL},
-        resources.claims,
-    )
+def _is_sidecar(container: v1.Container) -> bool:
+    return container.restart_policy == "Always"
+
+
+def _removal_errors(after: v1.Container, before: v1.Container, path: Path) -> Errors:
+    for side in ("requests", "limits"):
+        if set(getattr(before.resources, side)) - set(getattr(after.resources, side)):
+            yield forbidden(path.child("resources").child(side), f"resource {side} cannot be removed")
+
+
+def _immutable_part(
+    resources: v1.ResourceRequirements, before: v1.ResourceRequirements
+) -> tuple[dict[str, str], dict[str, str], Any]:
+    """Return what of a container's resources stays, as far as there was any of the kind before."""
+    kept = [
+        {name: text for name, text in amounts.items() if name not in pod_resources.POD_LEVEL} if was else {}
+        for amounts, was in ((resources.limits, before.limits), (resources.requests, before.requests))
+    ]
+    return kept[0], kept[1], resources.claims
