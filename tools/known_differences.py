@@ -33,7 +33,7 @@ KNOWN_DIFFERENCES = (
     Difference("Protocol", "HTTP/1.1 only."),
     Difference(
         "Protocol",
-        "Protobuf is read, and written for OpenAPI version 2 only; who accepts JSON too is answered in JSON.",
+        "Protobuf is read, and written for OpenAPI only; who accepts JSON too is answered in JSON.",
     ),
     Difference(
         "Protocol",
@@ -42,13 +42,9 @@ KNOWN_DIFFERENCES = (
     ),
     Difference(
         "Protocol",
-        "Profiling (`/debug/pprof`, `/debug/flags`) is not served; `/statusz` and `/flagz` have their text form only.",
+        "Profiling (`/debug/pprof`, `/debug/flags`) is not served.",
     ),
-    Difference("OpenAPI", "Version 3 is written as JSON only."),
     Difference("OpenAPI", "Schemas name no values of enumerations, as the published ones do not."),
-    Difference(
-        "Patch", "An apply in another version than the last one of its manager removes nothing that it leaves out."
-    ),
     Difference("Patch", "What the server makes by itself (roles, flow schemas, namespaces) has no managedFields."),
     Difference("Patch", "A type error inside a patch is refused with upstream's code, in some cases in other words."),
     Difference(
