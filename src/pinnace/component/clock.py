@@ -210,6 +210,10 @@ class VirtualClock(_Ticking):
     def monotonic(self) -> float:
         return self._elapsed
 
+    def set_wall(self, time: float) -> None:
+        """Set the time of day, forward or back, as an administrator does; no time passes, and no timer is due for it."""
+        self._start = time - self._elapsed
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0.0:
             await asyncio.sleep(0)
