@@ -100,6 +100,14 @@ async def test_request_that_may_not_be_granted_waits_for_a_person(
     assert state(await ask(signing, user, usages=usages, names=names)) == ([], False)
 
 
+@pytest.mark.parametrize("signer", [KUBELET_CLIENT, KUBELET_SERVING])
+async def test_node_may_not_ask_in_the_name_of_another(signing: Cluster, signer: str) -> None:
+    """It is refused at once, in upstream's words."""
+    usages = CLIENT_USAGES if signer == KUBELET_CLIENT else SERVER_USAGES
+    with pytest.raises(Forbidden, match=r"can only create a node CSR with CN=system:node:n1$"):
+        await ask(signing, NODE, signer, subject="system:node:n2", usages=usages)
+
+
 async def test_token_without_the_group_may_not_even_ask(signing: Cluster) -> None:
     """What a token may do is what its groups may."""
     with pytest.raises(Forbidden):
