@@ -14,10 +14,11 @@ import select
 import shutil
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,14 +141,19 @@ def kubectl_1_20() -> tuple[str | None, str]:
         return str(program), ""
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         return None, "kubectl 1.20 comes from Debian's package kubernetes-client, and this is no Debian"
-    folder.mkdir(parents=True, exist_ok=True)
-    got = subprocess.run(
-        ["apt-get", "download", "kubernetes-client=1.20*"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    packages = sorted(folder.glob("kubernetes-client_1.20*.deb"))
-    if got.returncode != 0 or not packages:
-        return None, f"apt-get download kubernetes-client failed: {got.stderr.strip().splitlines()[-1:]}"
-    subprocess.run(["dpkg", "-x", str(packages[0]), str(folder)], check=True, capture_output=True)
+    # Several processes may do this at once, and none may run what another still writes.
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kubectl-1.20.", dir=folder.parent) as scratch:
+        got = subprocess.run(
+            ["apt-get", "download", "kubernetes-client=1.20*"], cwd=scratch, capture_output=True, text=True, check=False
+        )
+        packages = sorted(Path(scratch).glob("kubernetes-client_1.20*.deb"))
+        if got.returncode != 0 or not packages:
+            return None, f"apt-get download kubernetes-client failed: {got.stderr.strip().splitlines()[-1:]}"
+        unpacked = Path(scratch) / "unpacked"
+        subprocess.run(["dpkg", "-x", str(packages[0]), str(unpacked)], check=True, capture_output=True)
+        with suppress(OSError):  # another one was quicker
+            unpacked.rename(folder)
     return str(program), ""
 
 

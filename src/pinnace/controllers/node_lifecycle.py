@@ -92,7 +92,9 @@ class NodeLifecycleController(Controller):
         self.recorder.event(node, "Normal", "RemovingNode", text)
 
     def _count(self, name: str, node: core_v1.Node | None) -> None:
-        if not self._zones.count(name, node, is_ready=node is not None and _is_ready(node)):
+        if not self._zones.count(
+            name, node, is_ready=node is not None and _is_ready(node) and not self._is_silent(node)
+        ):
             return
         # Into disruption: every taint goes. Out of it: nobody could be heard meanwhile, so all begin anew.
         now = self.clock.monotonic()
@@ -130,18 +132,22 @@ class NodeLifecycleController(Controller):
         await self.every(MONITOR_PERIOD_SECONDS, self._monitor)
 
     async def _monitor(self) -> None:
-        """Look at every node; those that nothing is to be done about, nearly all, cost no more than the look."""
+        """Look at every node; those that nothing is to be done about, nearly all, cost no more than the look.
+
+        All that fell silent are counted before the first is given up: many at once are a lost network.
+        """
         for node in self._nodes.cache.list():
-            silent_for, limit = self._listen(node)
-            if silent_for > limit or not _is_ready(node):
+            is_silent = self._is_silent(node)
+            if is_silent:
+                self._count(node.metadata.name, node)
+            if is_silent or not _is_ready(node):
                 self.enqueue(node)
 
     async def reconcile(self, key: str) -> float | None:
         node = self._nodes.cache.get(key)
         if node is None:
             return None
-        silent_for, limit = self._listen(node)
-        if silent_for > limit:
+        if self._is_silent(node):
             node = await self._give_up(node)
         health = self._health[key]
         if health.was_ready and not _is_ready(node):
@@ -177,6 +183,10 @@ class NodeLifecycleController(Controller):
             return node
         patch = {"metadata": {"labels": missing}}
         return await self.client.patch(core_v1.Node, node.metadata.name, patch, type=PatchType.STRATEGIC)
+
+    def _is_silent(self, node: core_v1.Node) -> bool:
+        silent_for, limit = self._listen(node)
+        return silent_for > limit
 
     def _listen(self, node: core_v1.Node) -> tuple[float, float]:
         """Return the seconds for which a node has been silent, and for how many it may be."""

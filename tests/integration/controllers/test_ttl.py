@@ -35,5 +35,5 @@ async def test_nodes_that_come_at_once_are_told_in_turns(cluster: Cluster) -> No
         await cluster.settle()
         nodes = (await cluster.client.list(core_v1.Node)).items
         counts.append(sum(ANNOTATION in node.metadata.annotations for node in nodes))
-        await cluster.clock.advance(seconds=1)
+        await cluster.clock.advance(seconds=1.01)
     assert counts == [30, 50, 70, 80]

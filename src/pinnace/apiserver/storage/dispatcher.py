@@ -67,17 +67,20 @@ class Storage(Progress):
                     self.end_watches()
 
     def _apply(self, batch: Sequence[Event]) -> None:
-        """Follow writes that were committed together, and tell the watchers of each resource of all of them at once."""
+        """Follow writes that were committed together, and tell the watchers of each resource of all of them at once.
+
+        Watchers come before writers: a controller of this process that goes on after its write then finds it in its cache, too.
+        """
         changed: dict[ResourceStorage[Any], None] = {}
         for event in batch:
             storage = self._resources.get(event.key[len(ROOT) :].partition("/")[0])
             if storage is not None:
                 storage.apply(event)
                 changed[storage] = None
-        self._applied = batch[-1].revision
-        self._wake()
         for storage in changed:
             storage.tell()
+        self._applied = batch[-1].revision
+        self._wake()
 
     def end_watches(self) -> None:
         """End every watch of every resource."""
