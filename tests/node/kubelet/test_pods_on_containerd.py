@@ -175,15 +175,20 @@ async def prepare(admin: Client) -> None:
 
 
 async def end_all(runtime: CriRuntime) -> None:
-    """End what is left; a call that the agent's own end has cut short may need a second try."""
-    async with asyncio.timeout(10):
+    """End what is left.
+
+    A call that the agent's own end has cut short may need a second try, and one about a container that was just started, and killed
+    at once, may miss its end: it is given up, and asked again.
+    """
+    async with asyncio.timeout(40):
         while records := await runtime.pods():
             for record in records.values():
-                with contextlib.suppress(RuntimeFailure):
-                    for run in record.instances:
-                        await runtime.stop_container(run.id, 0)
-                    for sandbox in record.sandboxes:
-                        await runtime.end_sandbox(sandbox.id, remove=True)
+                with contextlib.suppress(RuntimeFailure, TimeoutError):
+                    async with asyncio.timeout(5):
+                        for run in record.instances:
+                            await runtime.stop_container(run.id, 0)
+                        for sandbox in record.sandboxes:
+                            await runtime.end_sandbox(sandbox.id, remove=True)
             await asyncio.sleep(0.05)
 
 
