@@ -62,6 +62,8 @@ class SocketStream(asyncio.Protocol, DuplexStream):
         """Start with bytes that had arrived before the switch."""
         self._buffer = _Buffer(initial)
         self._transport: asyncio.Transport | None = None
+        # Asked while the connection stands: one that has ended no longer knows.
+        self._is_tls = False
         self._reading_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -70,11 +72,15 @@ class SocketStream(asyncio.Protocol, DuplexStream):
     def adopt(self, transport: asyncio.Transport) -> None:
         """Take over a connection that another protocol had."""
         transport.set_protocol(self)
-        self._transport = transport
+        self._begin(transport)
         transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self._begin(cast("asyncio.Transport", transport))
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
 
     def data_received(self, data: bytes) -> None:
         self._buffer.feed(bytes(data))
@@ -85,7 +91,7 @@ class SocketStream(asyncio.Protocol, DuplexStream):
     def eof_received(self) -> bool:
         self._buffer.end()
         # Over plain TCP the other direction stays open, as half-closed tunnels need; TLS closes whatever is answered here.
-        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None
+        return self._transport is not None and not self._is_tls
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._buffer.end()
