@@ -53,7 +53,7 @@ bench: $(VENV)/.runtime  ## all figures, as a table and as JSON
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .cache
 
-# To run it takes a tenth of what it takes to work on it.
+# Who only runs it need not wait for what tests and checks need.
 $(VENV)/.runtime: EXTRA :=
 $(VENV)/.installed: EXTRA := [dev]
 $(VENV)/.runtime $(VENV)/.installed: pyproject.toml constraints.txt

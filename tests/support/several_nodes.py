@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,13 @@ def agent_of(cluster: RunningCluster, node: str) -> int:
     found = server_process(ClusterPaths(cluster.data_dir / "nodes" / node))
     assert found is not None, f"no agent of {node}"
     return found
+
+
+def pinned(name: str, node: str) -> str:
+    """A pod on a node, which stays there whatever is said of the node."""
+    container = {"name": "main", "image": "ikubernetes/demoapp:v1.0"}
+    spec = {"nodeName": node, "containers": [container], "tolerations": [{"operator": "Exists"}]}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
 def containers_on(cluster: RunningCluster, node: str) -> set[int]:

@@ -88,7 +88,7 @@ class Detached:
     async def keep(self, name: str, start: Callable[[], Awaitable[object]]) -> Never:
         """Start it anew whenever it has ended, for ever; the pause before that grows as long as it does not stay.
 
-        `start` may fail to: it says so itself, and is asked again.
+        A start that fails is told of, here when the system refused it, else by `start` itself, and is tried again.
         """
         pause = RESTART_SECONDS
         while True:
@@ -99,7 +99,10 @@ class Detached:
             _log.warning("a process ended; starting it anew", process=name, last_words=self.last_words(), seconds=pause)
             await self._clock.sleep(pause)
             pause = min(2 * pause, MAX_RESTART_SECONDS)
-            await start()
+            try:
+                await start()
+            except OSError as error:
+                _log.warning("a process was not started anew", process=name, error=str(error))
 
     async def stop(self) -> None:
         """End it, with force if need be. Harmless when none runs."""

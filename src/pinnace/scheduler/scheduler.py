@@ -23,7 +23,6 @@ from pinnace.scheduler.framework import ClusterEvent
 from pinnace.scheduler.queue import QueuedPod, SchedulingQueue
 from pinnace.scheduler.registry import Profile
 from pinnace.scheduler.schedule_one import Placement, Unschedulable, schedule
-from pinnace.scheduler.standing import standing_of
 
 # Bindings under way at once, and cycles between two breaths for everyone else on the event loop.
 BINDINGS_AT_ONCE, CYCLES_AT_ONCE = 64, 16
@@ -180,7 +179,7 @@ class Scheduler:
                 self._queue.move(frozenset({ClusterEvent.POD_DELETED}))
             elif not old.spec.node_name:
                 self._queue.move(frozenset({ClusterEvent.POD_ADDED}))
-            elif standing_of(old) != standing_of(new):
+            elif _looks(old) != _looks(new):
                 self._queue.move(frozenset({ClusterEvent.POD_LABELS_CHANGED}))
         elif self._is_ours(new):
             if new.metadata.deletion_timestamp is not None:
@@ -222,3 +221,8 @@ class Scheduler:
 
     def _namespace_gone(self, namespace: core_v1.Namespace) -> None:
         self._cache.nodes.pods.set_namespace(namespace.metadata.name, None)
+
+
+def _looks(pod: core_v1.Pod) -> tuple[object, bool]:
+    """Return what may change of that by which other pods' selectors see a pod."""
+    return pod.metadata.labels, pod.metadata.deletion_timestamp is not None

@@ -1,5 +1,7 @@
 """Processes that outlive the server, and are started anew while it is there."""
 
+import asyncio
+import errno
 import os
 import signal
 import sys
@@ -41,6 +43,23 @@ async def test_process_that_ends_is_started_anew(tmp_path):
         assert process.pid() is None
     finally:
         await process.stop()
+
+
+async def test_start_that_the_system_refuses_is_tried_again(tmp_path):
+    """A disk that is full for a moment costs no more than that moment."""
+    clock, tries = RealClock(), asyncio.Queue()
+    process = Detached(str(tmp_path / "mark"), tmp_path / "log", clock)
+
+    async def start():
+        tries.put_nowait(None)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def keep():
+        await process.keep("sleeper", start)
+
+    async with clock.timeout(30), running("keeper", keep):
+        await tries.get()
+        await tries.get()
 
 
 async def test_end_of_a_process_that_never_ran_is_not_waited_for(tmp_path):

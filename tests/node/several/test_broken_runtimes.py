@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -13,7 +12,7 @@ import pytest
 from pinnace.cluster.detached import command_lines
 from support.clusters import RunningCluster
 from support.kubectl import Kubectl
-from support.several_nodes import REAL_NODES, containers_on, ready
+from support.several_nodes import REAL_NODES, containers_on, pinned, ready
 from support.waiting import eventually
 
 pytestmark = REAL_NODES
@@ -21,13 +20,6 @@ pytestmark = REAL_NODES
 NODE = "node02"
 # How long a runtime stands still, and within what time after that all is well.
 HUNG_SECONDS, MENDED_SECONDS = 60.0, 60.0
-
-
-def pinned(name: str) -> str:
-    """A pod on the node, which stays there whatever is said of it."""
-    container = {"name": "main", "image": "ikubernetes/demoapp:v1.0"}
-    spec = {"nodeName": NODE, "containers": [container], "tolerations": [{"operator": "Exists"}]}
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
 def process_of(folder: Path, program: str) -> int:
@@ -47,14 +39,14 @@ def ready_condition(kubectl: Kubectl) -> dict[str, str]:
 def test_killed_containerd_and_dns_are_started_anew(several: RunningCluster, kubectl: Kubectl) -> None:
     """Nobody need look after them: pods run on as they were, new ones start, names are found, and the node is Ready all the time."""
     folder = several.data_dir / "nodes" / NODE
-    kubectl("create", "-f", "-", stdin=pinned("stays"))
+    kubectl("create", "-f", "-", stdin=pinned("stays", NODE))
     kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=60s")
     before, since = containers_on(several, NODE), ready_condition(kubectl)["lastTransitionTime"]
     for program in ("containerd", "dns"):
         killed = process_of(folder / program, program)
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: process_of(folder / program, program), lambda pid: pid != killed)  # noqa: B023 - called at once
-    kubectl("create", "-f", "-", stdin=pinned("comes"))
+    kubectl("create", "-f", "-", stdin=pinned("comes", NODE))
     kubectl("wait", "--for=condition=Ready", "pod/comes", "--timeout=60s")
     assert containers_on(several, NODE) > before
     assert kubectl("get", "pod", "stays", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "0"
@@ -69,14 +61,14 @@ def test_containerd_that_hangs_makes_the_node_not_ready_and_costs_no_pod(
     several: RunningCluster, kubectl: Kubectl
 ) -> None:
     """The node says what is the matter within the minute, its pods run on, and what was asked of it meanwhile is done after it."""
-    kubectl("create", "-f", "-", stdin=pinned("stays"))
+    kubectl("create", "-f", "-", stdin=pinned("stays", NODE))
     kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=60s")
     before = containers_on(several, NODE)
     daemon = process_of(several.data_dir / "nodes" / NODE / "containerd", "containerd")
     os.kill(daemon, signal.SIGSTOP)
     begun = time.monotonic()
     try:
-        kubectl("create", "-f", "-", stdin=pinned("waits"))
+        kubectl("create", "-f", "-", stdin=pinned("waits", NODE))
         told = eventually(lambda: ready_condition(kubectl), lambda one: one["status"] == "False", timeout=HUNG_SECONDS)
         assert (told["reason"], told["message"]) == ("KubeletNotReady", "container runtime is down")
         eventually(lambda: time.monotonic() - begun >= HUNG_SECONDS, timeout=HUNG_SECONDS + 5)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
 from support.clusters import RunningCluster
 from support.kubectl import Kubectl
-from support.several_nodes import REAL_NODES, TO, address_of, containers_on, cut_off, ready
+from support.several_nodes import REAL_NODES, TO, address_of, containers_on, cut_off, pinned, ready
 from support.waiting import eventually
 
 pytestmark = [*REAL_NODES, pytest.mark.long]
@@ -21,20 +20,13 @@ FLAPPING_SECONDS, PERIOD_SECONDS, AWAY_SECONDS, LOST_PERCENT = 120.0, 20.0, 3.0,
 DEAD_SECONDS = 75.0
 
 
-def pinned(name: str) -> str:
-    container = {"name": "main", "image": "ikubernetes/demoapp:v1.0"}
-    tolerations = [{"operator": "Exists"}]
-    spec = {"nodeName": NODE, "containers": [container], "tolerations": tolerations}
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-
-
 def wait_until(moment: float) -> None:
     eventually(lambda: time.monotonic() >= moment, timeout=moment - time.monotonic() + 5)
 
 
 def test_node_of_a_bad_network_is_ready_all_the_time(kubectl: Kubectl) -> None:
     """With a third of its packets lost, and none at all for moments, a node neither becomes NotReady nor loses a pod."""
-    kubectl("create", "-f", "-", stdin=pinned("stays"))
+    kubectl("create", "-f", "-", stdin=pinned("stays", NODE))
     kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=60s")
     address = address_of(kubectl, NODE)
 
@@ -57,12 +49,12 @@ def test_node_of_a_bad_network_is_ready_all_the_time(kubectl: Kubectl) -> None:
 
 def test_node_that_hears_nothing_goes_on_and_catches_up(several: RunningCluster, kubectl: Kubectl) -> None:
     """While nothing reaches it, a node is given up and its pods run on; soon after the healing it does what it missed."""
-    kubectl("create", "-f", "-", stdin=pinned("stays"))
+    kubectl("create", "-f", "-", stdin=pinned("stays", NODE))
     kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=60s")
     processes = containers_on(several, NODE)
     with cut_off(address_of(kubectl, NODE), TO):
         begun = time.monotonic()
-        kubectl("create", "-f", "-", stdin=pinned("missed"))
+        kubectl("create", "-f", "-", stdin=pinned("missed", NODE))
         eventually(lambda: ready(kubectl)[NODE], lambda status: status == "Unknown", timeout=90)
         wait_until(begun + DEAD_SECONDS)
         assert containers_on(several, NODE) >= processes

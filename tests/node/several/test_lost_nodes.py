@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 
 from support.clusters import RunningCluster
 from support.kubectl import Kubectl
-from support.several_nodes import REAL_NODES, address_of, agent_of, containers_on, cut_off, ready
+from support.several_nodes import REAL_NODES, address_of, agent_of, containers_on, cut_off, pinned, ready
 from support.waiting import eventually
 
 GRACE_SECONDS, MONITOR_SECONDS = 50, 5
@@ -42,11 +41,7 @@ def test_nodes_that_are_lost_lose_their_pods_and_return(several: RunningCluster,
 
     Containers on the node whose agent was killed go on as the same processes, and an agent that is started again takes them over.
     """
-    stay = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stays"}}
-    container = {"name": "main", "image": "ikubernetes/demoapp:v1.0"}
-    tolerate = [{"operator": "Exists"}]
-    stay["spec"] = {"nodeName": "node01", "containers": [container], "tolerations": tolerate}
-    kubectl("create", "-f", "-", stdin=json.dumps(stay))
+    kubectl("create", "-f", "-", stdin=pinned("stays", "node01"))
     for node in LOST:
         kubectl("create", "-f", "-", stdin=MOVING.format(node=node))
         kubectl("rollout", "status", f"deployment/from-{node}", "--timeout=60s")

@@ -137,6 +137,8 @@ class FieldManager:
 
     def _known(self, managers: dict[Manager, Owned]) -> dict[Manager, Owned]:
         """Drop the owners of fields of a version that the kind does not have, or has no longer."""
+        if all(owned.api_version == self.place.api_version for owned in managers.values()):
+            return managers
         versions = self.place.versions
         return {manager: owned for manager, owned in managers.items() if versions.root(owned.api_version) is not None}
 
